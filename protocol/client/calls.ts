@@ -1,0 +1,182 @@
+// The commands and queries of the protocol as typed functions: what goes into the args, and what the results mean
+// (SPEC.md §8). Ids are text here and 16 bytes on the wire.
+
+import type { Busy, Chat, Message, QueuedMessage, TextPart } from '../content.ts';
+import { asArray, asBool, asId, asMap, asPosition, asString, asUint, orNull } from '../fields.ts';
+import type { Args } from '../frames.ts';
+import { uuidToBytes, type ChatId, type TurnId } from '../ids.ts';
+import type { Position } from '../position.ts';
+import { ProtocolError } from '../protocol-error.ts';
+import { utf8Length } from '../text.ts';
+import { parseChat, parseMessage, parseQueued } from '../wire-content.ts';
+import { clientError } from './errors.ts';
+
+export type NewChat = {
+  readonly title?: string;
+  /** One of `models()`; without it the server's default. */
+  readonly model?: string;
+  /** At most 10,000 characters; fixed when the chat makes its first request. */
+  readonly systemPrompt?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly parent?: ChatId;
+};
+
+export type NewMessage = {
+  readonly text: string | readonly TextPart[];
+  /** What happens while a turn runs; `queue` when absent. */
+  readonly busy?: Busy;
+  /** Another model for this turn and the ones behind it. */
+  readonly model?: string;
+};
+
+/** `turn` is the one that the message starts, now or when it leaves the queue: the id of the command that sent it. */
+export type Sent =
+  | { readonly outcome: 'started'; readonly turn: TurnId; readonly number: number; readonly position: Position }
+  | { readonly outcome: 'queued'; readonly turn: TurnId; readonly position: Position };
+
+export type Stopped = { readonly outcome: 'stopping' | 'not_running' };
+
+export type ListOptions = {
+  /** Null or absent: every chat that one may see. */
+  readonly owner?: string;
+  /** Absent: both. */
+  readonly archived?: boolean;
+  /** 1 to 100; 25 when absent. */
+  readonly limit?: number;
+  /** `next` of the page before. */
+  readonly after?: ListCursor;
+};
+
+export type ListCursor = { readonly updatedAtMs: number; readonly id: ChatId };
+
+export type ChatPage = {
+  /** By the time of the last change, newest first. */
+  readonly chats: readonly Chat[];
+  /** Null after the last page. */
+  readonly next: ListCursor | null;
+};
+
+export type MessagesOptions = {
+  readonly before?: number;
+  readonly after?: number;
+  /** 1 to 200; 50 when absent. */
+  readonly limit?: number;
+};
+
+export type MessagePage = {
+  /** Ascending by number, whichever way the page was asked for. */
+  readonly messages: readonly Message[];
+  readonly hasMore: boolean;
+  /** With the newest page only. */
+  readonly queue: readonly QueuedMessage[] | null;
+};
+
+export type Model = { readonly id: string; readonly isDefault: boolean };
+
+export type PartSlice = { readonly offset: number; readonly text: string; readonly more: boolean };
+
+export function newChatArgs({ title, model, systemPrompt, labels, parent }: NewChat): Args {
+  return {
+    title,
+    model,
+    system_prompt: systemPrompt,
+    labels,
+    parent: parent === undefined ? undefined : uuidToBytes(parent),
+  };
+}
+
+export function chatArgs(chat: ChatId, rest: Args = {}): Args {
+  return { chat: uuidToBytes(chat), ...rest };
+}
+
+export function sendArgs(chat: ChatId, { text, busy, model }: NewMessage): Args {
+  const content = typeof text === 'string' ? [{ type: 'text', text }] : text;
+  return chatArgs(chat, { content, busy, model });
+}
+
+export function stopArgs(chat: ChatId, turn: TurnId): Args {
+  return chatArgs(chat, { turn: uuidToBytes(turn) });
+}
+
+export function listArgs({ owner, archived, limit, after }: ListOptions): Args {
+  return {
+    owner,
+    archived,
+    limit,
+    after: after === undefined ? undefined : [after.updatedAtMs, uuidToBytes(after.id)],
+  };
+}
+
+/** Runs a parser of this file over a result; a result that does not fit is a `ClientError` of kind `bad_reply`. */
+export function readResult<T>(result: unknown, parse: (map: Readonly<Record<string, unknown>>) => T): T {
+  try {
+    return parse(asMap(result, 'result'));
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    throw clientError('bad_reply', `The reply is not what the protocol says: ${error.message}.`, error);
+  }
+}
+
+export function parseChatResult(map: Readonly<Record<string, unknown>>): Chat {
+  return parseChat(map['chat']);
+}
+
+export function parseSent(map: Readonly<Record<string, unknown>>): Sent {
+  const turn = asId<TurnId>(map['turn'], 'turn');
+  const position = asPosition(map['position'], 'position');
+  if (map['outcome'] !== 'started') return { outcome: 'queued', turn, position };
+  return { outcome: 'started', turn, position, number: asUint(map['number'], 'number') };
+}
+
+export function parseStopped(map: Readonly<Record<string, unknown>>): Stopped {
+  return { outcome: map['outcome'] === 'not_running' ? 'not_running' : 'stopping' };
+}
+
+export function parseChatPage(map: Readonly<Record<string, unknown>>): ChatPage {
+  return { chats: asArray(map['chats'], 'chats').map(parseChat), next: orNull(map['next'], 'next', parseListCursor) };
+}
+
+export function parseMessagePage(map: Readonly<Record<string, unknown>>): MessagePage {
+  const messages = asArray(map['messages'], 'messages').map(parseMessage);
+  return {
+    messages: messages.toSorted((a, b) => a.number - b.number),
+    hasMore: asBool(map['has_more'], 'has_more'),
+    queue: orNull(map['queue'], 'queue', (queue) => asArray(queue, 'queue').map(parseQueued)),
+  };
+}
+
+export function parseModels(map: Readonly<Record<string, unknown>>): readonly Model[] {
+  return asArray(map['models'], 'models').map((value) => {
+    const model = asMap(value, 'model');
+    return { id: asString(model['id'], 'model.id'), isDefault: model['default'] === true };
+  });
+}
+
+export function parsePartSlice(map: Readonly<Record<string, unknown>>): PartSlice {
+  return {
+    offset: asUint(map['offset'], 'offset'),
+    text: asString(map['text'], 'text'),
+    more: asBool(map['more'], 'more'),
+  };
+}
+
+function parseListCursor(value: unknown): ListCursor {
+  const [updatedAtMs, id] = asArray(value, 'next');
+  return { updatedAtMs: asUint(updatedAtMs, 'next.updated_at'), id: asId<ChatId>(id, 'next.id') };
+}
+
+/** Joins the slices of a part, each asked for at the byte behind the one before. */
+export async function collectPart(fetch: (offset: number) => Promise<PartSlice>): Promise<string> {
+  let text = '';
+  let bytes = 0;
+  for (;;) {
+    const slice = await fetch(bytes);
+    const length = utf8Length(slice.text);
+    if (slice.offset !== bytes || (slice.more && length === 0)) {
+      throw clientError('bad_reply', 'The slices of the part do not fit together.');
+    }
+    text += slice.text;
+    bytes += length;
+    if (!slice.more) return text;
+  }
+}

@@ -1,0 +1,46 @@
+// The one entry of the client library, for browsers and Node.
+
+export { ParleyClient, type ClientOptions, type CommandOptions } from './client.ts';
+export { ChatHandle } from './chat-handle.ts';
+export type { AttachmentStatus } from './attachment.ts';
+export type { ConnectionStatus } from './status.ts';
+export type { CredentialSource } from './connection.ts';
+export type {
+  ChatPage,
+  ListCursor,
+  ListOptions,
+  MessagePage,
+  MessagesOptions,
+  Model,
+  NewChat,
+  NewMessage,
+  Sent,
+  Stopped,
+} from './calls.ts';
+export { ClientError, CommandError, type ClientErrorKind } from './errors.ts';
+export type { ClientClock, ClientRandom, WebSocketConstructor, WebSocketLike } from './environment.ts';
+
+// The reducer and its state, for whoever keeps chats without the rest.
+export { EMPTY_CHAT_STATE, type ChatState, type TurnEnd } from './chat-state.ts';
+export { applyEvent, type Applied, type SkippedEvent } from './reducer.ts';
+export { applyPiece, applyResumed, discardStaging, type SnapshotApplied } from './snapshot.ts';
+export { applyOlderPage, applyPartText, dismissRetracted, type OlderPage, type PartText } from './local.ts';
+
+// What of the protocol an application meets.
+export type {
+  Busy,
+  Chat,
+  ChatStatus,
+  Message,
+  Part,
+  PartOrReference,
+  QueuedMessage,
+  TextPart,
+  TurnOutcome,
+  Usage,
+} from '../content.ts';
+export type { ChatEvent, LiveBlock, LiveTurn, PositionedEvent } from '../events.ts';
+export type { ServerFrame, SnapshotPiece } from '../frames.ts';
+export type { ErrorBody, ErrorCode } from '../errors.ts';
+export { parseUuid, type ChatId, type CommandId, type TurnId } from '../ids.ts';
+export { comparePositions, formatPosition, type Position } from '../position.ts';

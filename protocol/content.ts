@@ -1,0 +1,83 @@
+// What a chat consists of, as clients see it. The names are those of the wire (SPEC.md §7), so that nothing is renamed
+// between the bytes and the screen; ids are in text form here and 16 bytes on the wire.
+
+import type { ChatId, CommandId, TurnId } from './ids.ts';
+import type { ErrorBody } from './errors.ts';
+
+export type ChatStatus = 'waiting' | 'running' | 'requires_action' | 'stopping' | 'error';
+export type Role = 'user' | 'assistant' | 'tool' | 'system';
+export type Visibility = 'user' | 'model' | 'both';
+/** How a turn ended; only `error` carries an error beside it. */
+export type TurnOutcome =
+  | 'completed'
+  | 'stopped'
+  | 'refused'
+  | 'max_tokens'
+  | 'step_limit'
+  | 'budget'
+  | 'error'
+  | 'interrupted';
+/** What a `chat.send` does while a turn runs. */
+export type Busy = 'queue' | 'interrupt' | 'reject';
+
+export type TextPart = { readonly type: 'text'; readonly text: string };
+/** What the model thought on its way; `text` may be empty where the provider keeps it to itself. */
+export type ReasoningPart = { readonly type: 'reasoning'; readonly text: string };
+export type Part = TextPart | ReasoningPart;
+/** What a block of a live step becomes when its message is committed. */
+export type BlockType = Part['type'];
+/** A part over `LIMITS.inlinePartBytes` in a snapshot or a page: its text is fetched by the query `messages.part`. */
+export type PartReference = { readonly type: Part['type']; readonly bytes: number };
+export type PartOrReference = Part | PartReference;
+
+export type Message = {
+  /** Per chat, from 1, never reused. */
+  readonly number: number;
+  /** The id of the command that created it; of a reply: an id of the server's. */
+  readonly id: string;
+  readonly role: Role;
+  readonly parts: readonly PartOrReference[];
+  readonly created_at: number;
+  /** Only on what a user sent. */
+  readonly created_by?: string;
+  /** Only on what a model wrote, like `turn`, `step`, `interrupted` and `usage`. */
+  readonly model?: string;
+  readonly turn?: TurnId;
+  readonly step?: number;
+  /** The text ends where the turn was stopped, interrupted or lost with its node. */
+  readonly interrupted?: boolean;
+  readonly usage?: Usage;
+};
+
+export type Usage = {
+  readonly input_tokens: number;
+  readonly output_tokens: number;
+  readonly cache_read_tokens: number;
+  readonly cache_write_tokens: number;
+  /** True when the provider never said the final figures (an aborted or lost attempt). */
+  readonly estimated: boolean;
+};
+
+export type QueuedMessage = {
+  readonly id: CommandId;
+  readonly parts: readonly TextPart[];
+  readonly created_by: string;
+  readonly created_at: number;
+};
+
+/** A chat in a list, in a snapshot and in the event `chat`: always whole, the last one wins. */
+export type Chat = {
+  readonly id: ChatId;
+  readonly owner: string;
+  readonly parent: ChatId | null;
+  readonly root: ChatId;
+  readonly title: string | null;
+  readonly status: ChatStatus;
+  readonly archived: boolean;
+  readonly model: string;
+  /** Set on entering the status `error`, null in every other. */
+  readonly last_error: ErrorBody | null;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly created_at: number;
+  readonly updated_at: number;
+};

@@ -1,0 +1,294 @@
+// One frame or more for every op and every kind of event: what the vectors are made of.
+
+import type { Chat, Message, QueuedMessage, Usage } from '../content.ts';
+import { encodeArgs, type OutgoingClientFrame } from '../codec.ts';
+import { errorBody } from '../errors.ts';
+import type { ChatEvent } from '../events.ts';
+import { PROTOCOL_VERSION, type ServerFrame, type SnapshotHead } from '../frames.ts';
+import { uuidToBytes, type ChatId, type CommandId, type Epoch, type TurnId } from '../ids.ts';
+import type { Position } from '../position.ts';
+
+export type Sample<T> = { readonly name: string; readonly frame: T };
+
+const CHAT = '01980000-0000-7000-8000-00000000c4a7' as ChatId;
+const PARENT = '01980000-0000-7000-8000-0000000000aa' as ChatId;
+const COMMAND = '01980000-0001-7000-8000-000000000001' as CommandId;
+const TURN = '01980000-0001-7000-8000-000000000001' as TurnId;
+const REPLY = '01980000-0002-7000-8000-000000000002';
+const NOW_MS = 1_767_225_600_000;
+
+export const at = (epoch: number, seq: number): Position => ({ epoch: epoch as Epoch, seq });
+
+const USAGE: Usage = {
+  input_tokens: 1200,
+  output_tokens: 70000,
+  cache_read_tokens: 0,
+  cache_write_tokens: 300,
+  estimated: false,
+};
+
+const CHAT_MAP: Chat = {
+  id: CHAT,
+  owner: 'alice',
+  parent: null,
+  root: CHAT,
+  title: null,
+  status: 'waiting',
+  archived: false,
+  model: 'scripted',
+  last_error: null,
+  labels: {},
+  created_at: NOW_MS,
+  updated_at: NOW_MS + 1,
+};
+
+const FAILED_CHAT: Chat = {
+  ...CHAT_MAP,
+  parent: PARENT,
+  root: PARENT,
+  title: 'Über Wörter 🙂',
+  status: 'error',
+  archived: true,
+  last_error: errorBody('model_rate_limited', undefined, 1500),
+  labels: { project: 'parley', constructor: 'not a trap' },
+};
+
+const USER_MESSAGE: Message = {
+  number: 1,
+  id: COMMAND,
+  role: 'user',
+  parts: [{ type: 'text', text: 'hello' }],
+  created_at: NOW_MS,
+  created_by: 'alice',
+};
+
+const ASSISTANT_MESSAGE: Message = {
+  number: 2,
+  id: REPLY,
+  role: 'assistant',
+  parts: [
+    { type: 'reasoning', text: '' },
+    { type: 'text', text: 'Hello, world: 你好 🙂' },
+    { type: 'text', bytes: 40_000 },
+  ],
+  created_at: NOW_MS + 10,
+  model: 'scripted',
+  turn: TURN,
+  step: 1,
+  interrupted: true,
+  usage: USAGE,
+};
+
+const QUEUED: QueuedMessage = {
+  id: COMMAND,
+  parts: [{ type: 'text', text: 'and then?' }],
+  created_by: 'alice',
+  created_at: NOW_MS,
+};
+
+const HEAD: SnapshotHead = {
+  drop_older: false,
+  disowned: false,
+  retracted: at(2, 17),
+  removed: [
+    [3, 5],
+    [9, 9],
+  ],
+  has_older: true,
+  chat: { ...CHAT_MAP, status: 'running' },
+  queue: [QUEUED],
+  live: {
+    turn: TURN,
+    model: 'scripted',
+    step: 2,
+    attempt: 1,
+    blocks: [
+      { index: 0, type: 'reasoning', text: '', bytes: 0, ended: true },
+      { index: 1, type: 'text', text: '', bytes: 0, ended: false },
+    ],
+    retry: { attempt: 1, delay_ms: 800, at: NOW_MS, error: errorBody('model_overloaded') },
+    usage: USAGE,
+  },
+};
+
+export const CLIENT_SAMPLES: readonly Sample<OutgoingClientFrame>[] = [
+  { name: 'hello', frame: { op: 'hello', version: PROTOCOL_VERSION, credential: 'a.b.c', client: 'example/1.0' } },
+  { name: 'auth', frame: { op: 'auth', request: 1, credential: 'd.e.f' } },
+  { name: 'attach without a cursor', frame: { op: 'attach', chat: CHAT, cursor: null } },
+  { name: 'attach with a cursor', frame: { op: 'attach', chat: CHAT, cursor: at(3, 70_000) } },
+  { name: 'attach with a cursor that saw nothing of its epoch', frame: { op: 'attach', chat: CHAT, cursor: at(1, 0) } },
+  { name: 'more', frame: { op: 'more', chat: CHAT } },
+  { name: 'detach', frame: { op: 'detach', chat: CHAT } },
+  {
+    name: 'command chat.send',
+    frame: {
+      op: 'command',
+      request: 2,
+      id: COMMAND,
+      name: 'chat.send',
+      rawArgs: encodeArgs({ chat: uuidToBytes(CHAT), content: [{ type: 'text', text: 'hello' }] }),
+    },
+  },
+  {
+    name: 'command chats.create without args',
+    frame: { op: 'command', request: 4_294_967_295, id: COMMAND, name: 'chats.create', rawArgs: encodeArgs({}) },
+  },
+  {
+    name: 'query messages',
+    frame: { op: 'query', request: 3, name: 'messages', args: { chat: uuidToBytes(CHAT), before: 51, limit: 50 } },
+  },
+  { name: 'ping', frame: { op: 'ping' } },
+];
+
+export const SERVER_SAMPLES: readonly Sample<ServerFrame>[] = [
+  {
+    name: 'welcome',
+    frame: {
+      op: 'welcome',
+      version: PROTOCOL_VERSION,
+      session: 's1',
+      node: 'n1',
+      owner: 'alice',
+      heartbeatMs: 20_000,
+      expiresAtMs: NOW_MS,
+    },
+  },
+  {
+    name: 'reply with a result',
+    frame: { op: 'reply', request: 2, result: { outcome: 'started', number: 1, position: [1, 4] }, error: null },
+  },
+  {
+    name: 'reply with an error',
+    frame: { op: 'reply', request: 2, result: null, error: errorBody('rate_limited', undefined, 250) },
+  },
+  { name: 'attached resumed', frame: { op: 'attached', chat: CHAT, outcome: 'resumed', position: at(3, 70_000) } },
+  {
+    name: 'attached snapshot, first piece',
+    frame: {
+      op: 'attached',
+      chat: CHAT,
+      outcome: 'snapshot',
+      position: at(3, 12),
+      piece: { last: false, head: HEAD, messages: [USER_MESSAGE, ASSISTANT_MESSAGE], live: [] },
+    },
+  },
+  {
+    name: 'attached snapshot, last piece',
+    frame: {
+      op: 'attached',
+      chat: CHAT,
+      outcome: 'snapshot',
+      position: at(3, 12),
+      piece: {
+        last: true,
+        head: null,
+        messages: [],
+        live: [
+          [0, 0, 'hm'],
+          [1, 0, 'Hé'],
+          [1, 3, 'llo'],
+        ],
+      },
+    },
+  },
+  {
+    name: 'attached snapshot in one piece',
+    frame: {
+      op: 'attached',
+      chat: CHAT,
+      outcome: 'snapshot',
+      position: at(1, 1),
+      piece: {
+        last: true,
+        head: {
+          drop_older: true,
+          disowned: true,
+          retracted: null,
+          removed: [],
+          has_older: false,
+          chat: CHAT_MAP,
+          queue: [],
+          live: null,
+        },
+        messages: [],
+        live: [],
+      },
+    },
+  },
+  { name: 'attached gone', frame: { op: 'attached', chat: CHAT, outcome: 'gone', position: null } },
+  { name: 'heartbeat without attachments', frame: { op: 'heartbeat', nowMs: NOW_MS, positions: [] } },
+  {
+    name: 'heartbeat with positions',
+    frame: {
+      op: 'heartbeat',
+      nowMs: NOW_MS,
+      positions: [
+        [CHAT, at(3, 70_000)],
+        [PARENT, at(1, 1)],
+      ],
+    },
+  },
+  { name: 'drain', frame: { op: 'drain', afterMs: 1_500 } },
+  { name: 'bye', frame: { op: 'bye', code: 4004, reason: 'token_expired' } },
+  { name: 'refused', frame: { op: 'refused', chat: CHAT, error: errorBody('too_many') } },
+];
+
+const EVENTS: readonly (readonly [string, ChatEvent])[] = [
+  ['epoch after one that ended in order', { kind: 'epoch', after: at(2, 41) }],
+  ['epoch after a crash', { kind: 'epoch', after: null }],
+  ['chat', { kind: 'chat', chat: CHAT_MAP }],
+  ['chat with everything', { kind: 'chat', chat: FAILED_CHAT }],
+  ['message of a user', { kind: 'message', message: USER_MESSAGE }],
+  ['message of the assistant', { kind: 'message', message: ASSISTANT_MESSAGE }],
+  ['rewind', { kind: 'rewind', from: 3, to: 7 }],
+  ['queue', { kind: 'queue', queue: [QUEUED] }],
+  ['queue, empty', { kind: 'queue', queue: [] }],
+  ['turn started', { kind: 'turn', type: 'started', turn: TURN, model: 'scripted' }],
+  ['turn ended', { kind: 'turn', type: 'ended', turn: TURN, outcome: 'completed', error: null }],
+  [
+    'turn ended in an error',
+    { kind: 'turn', type: 'ended', turn: TURN, outcome: 'error', error: errorBody('model_silent') },
+  ],
+  ['step started', { kind: 'step', type: 'started', turn: TURN, step: 1, attempt: 1 }],
+  ['step reset', { kind: 'step', type: 'reset', turn: TURN, step: 1, attempt: 2 }],
+  [
+    'retry',
+    {
+      kind: 'retry',
+      turn: TURN,
+      step: 1,
+      attempt: 1,
+      delay_ms: 1_000,
+      at: NOW_MS,
+      error: errorBody('model_overloaded'),
+    },
+  ],
+  ['block start', { kind: 'block', type: 'start', step: 1, index: 0, block: 'text' }],
+  ['block start of reasoning', { kind: 'block', type: 'start', step: 1, index: 1, block: 'reasoning' }],
+  ['block delta', { kind: 'block', type: 'delta', step: 1, index: 0, offset: 0, text: 'Hello' }],
+  ['block delta beyond ASCII', { kind: 'block', type: 'delta', step: 1, index: 0, offset: 300, text: ', 世界 🙂' }],
+  [
+    'block delta that begins with a byte order mark',
+    { kind: 'block', type: 'delta', step: 1, index: 0, offset: 5, text: `\ufeff${'=-'.repeat(40)}` },
+  ],
+  ['block end', { kind: 'block', type: 'end', step: 1, index: 0, bytes: 65_536 }],
+  ['usage', { kind: 'usage', turn: TURN, step: 1, attempt: 1, usage: { ...USAGE, estimated: true } }],
+];
+
+/** All of them at [3, 70 000], with a span of 1; the last with a span and a position beyond 32 bits. */
+export const EVENT_SAMPLES: readonly Sample<ServerFrame>[] = [
+  ...EVENTS.map(([name, event]) => ({
+    name,
+    frame: { op: 'event', chat: CHAT, position: at(3, 70_000), span: 1, event } as const,
+  })),
+  {
+    name: 'merged deltas, a position beyond 32 bits',
+    frame: {
+      op: 'event',
+      chat: CHAT,
+      position: at(3, 5_000_000_000),
+      span: 200,
+      event: { kind: 'block', type: 'delta', step: 1, index: 0, offset: 0, text: 'much at once' },
+    },
+  },
+];
