@@ -1,0 +1,466 @@
+// The actor of one chat: the only writer of the chat for the epoch that it holds.
+//
+// It works off a mailbox, one task at a time; a task decides (the machine), commits what was decided as one durable
+// step, and only then shows it: events, replies, requests to the model. There is no undo: a commit that was refused or
+// whose outcome is unknown ends the actor, and the host builds the next one from storage. Invariants: `#state` is
+// what storage holds; at most one commit is in flight; after `#end` nothing is emitted, answered or started.
+
+import { must } from '../../protocol/assert.ts';
+import type { Part } from '../../protocol/content.ts';
+import type { ChatEvent } from '../../protocol/events.ts';
+import type { ChatId, Epoch } from '../../protocol/ids.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import type { Position } from '../../protocol/position.ts';
+import type { Follower } from '../host/api.ts';
+import type {
+  AttemptResult,
+  ChatRecord,
+  ChatStore,
+  Clock,
+  CommandRow,
+  Log,
+  ModelBinding,
+  ModelDirectory,
+  Random,
+} from '../ports.ts';
+import { AttemptRun } from './attempt-run.ts';
+import { Draft, type ActorState } from './draft.ts';
+import { applyEffect, type EffectInput, type EndedAttempt } from './effects.ts';
+import {
+  decide,
+  initialState,
+  lifeState,
+  type ChatMachineEvent,
+  type LifeState,
+  type MachineState,
+} from './machine.ts';
+import { foundIn, recoveredFrom } from './recovery.ts';
+import { CHAT_LIMITS, type ChatSettings } from './settings.ts';
+import { StreamLog } from './stream-log.ts';
+import { judge } from './verdict.ts';
+
+/** Why an actor is over. `passivated` and `drained` are in order, the others call for a rebuild. */
+export type EndReason =
+  | 'passivated'
+  | 'drained'
+  | 'stale'
+  | 'archived'
+  | 'rejected'
+  | 'unknown'
+  | 'unavailable'
+  | 'crashed';
+
+export type ActorDeps = {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly store: ChatStore;
+  readonly models: ModelDirectory;
+  readonly settings: ChatSettings;
+  readonly log: Log;
+  readonly onEnded: (actor: ChatActor, reason: EndReason) => void;
+};
+
+export type AttachAt =
+  | { readonly outcome: 'resumed'; readonly position: Position; readonly detach: () => void }
+  | { readonly outcome: 'snapshot'; readonly position: Position; readonly detach: () => void }
+  /** The cursor names a place that this log has not reached. */
+  | { readonly outcome: 'ahead' };
+
+type Task = { readonly run: () => Promise<void>; readonly dropped: (() => void) | undefined };
+
+const NO_INPUT = { send: null, ended: null, recovered: null } as const;
+
+export class ChatActor {
+  readonly chat: ChatId;
+  readonly epoch: Epoch;
+  readonly streamLog: StreamLog;
+  readonly deps: ActorDeps;
+  /** When the actor was last of use; only the host reads it, to passivate. */
+  lastUsedMs: number;
+  readonly #log: Log;
+  #machine: MachineState = initialState();
+  #state: ActorState;
+  #mailbox: Task[] = [];
+  #working = false;
+  #ended: EndReason | null = null;
+  #attempt: AttemptRun | null = null;
+  #cancelDeadline: (() => void) | null = null;
+  #deadlineOf: LifeState | null = null;
+  #cancelJournal: (() => void) | null = null;
+  /** While above 0 no queued message starts a turn: somebody waits for the chat to rest. */
+  #quiesced = 0;
+  #restWaiters: (() => void)[] = [];
+
+  /** `crashed`: the actors of this chat failed too often of late; a turn that was running is given up. */
+  constructor(deps: ActorDeps, record: ChatRecord, crashed: boolean) {
+    const { chat, queue, turn, nextNumber, systemPrompt, fixedSystem } = record;
+    this.deps = deps;
+    this.chat = chat.id;
+    this.epoch = record.epoch;
+    this.lastUsedMs = deps.clock.nowMs();
+    this.#log = deps.log.child({ chat: chat.id });
+    this.streamLog = new StreamLog({ epoch: record.epoch, sealed: record.sealed, chat, queue, turn });
+    const attempt = record.openAttempts.at(-1) ?? null;
+    this.#state = { chat, queue, turn, nextNumber, systemPrompt, fixedSystem, attempt };
+    this.post(() => this.#load(record, crashed));
+  }
+
+  get state(): ActorState {
+    return this.#state;
+  }
+
+  get life(): LifeState {
+    return lifeState(this.#machine);
+  }
+
+  get ended(): EndReason | null {
+    return this.#ended;
+  }
+
+  get atRest(): boolean {
+    return this.life === 'idle' || this.life === 'failed';
+  }
+
+  /** No further command is taken. Tasks of the actor's own always are: there are few of them, and none may be lost. */
+  get mailboxFull(): boolean {
+    return this.#mailbox.length >= CHAT_LIMITS.mailbox;
+  }
+
+  /** Queues a task; `dropped` is called instead when the actor ends before its turn comes. */
+  post(run: () => Promise<void>, dropped?: () => void): void {
+    if (this.#ended !== null) {
+      dropped?.();
+      return;
+    }
+    this.#mailbox.push({ run, dropped });
+    if (!this.#working) void this.#work();
+  }
+
+  /** Resolves when every task before it is done, or the actor has ended. */
+  settled(): Promise<void> {
+    return new Promise((resolve) => {
+      this.post(async () => resolve(), resolve);
+    });
+  }
+
+  /** Takes the place of the cursor and the registration as follower in one synchronous step. */
+  attach(cursor: Position | null, follower: Follower): AttachAt {
+    this.lastUsedMs = this.deps.clock.nowMs();
+    const place = cursor === null ? 'evicted' : this.streamLog.place(cursor);
+    if (place === 'ahead') return { outcome: 'ahead' };
+    const detach = this.streamLog.follow(follower);
+    return { outcome: place === 'here' ? 'resumed' : 'snapshot', position: this.streamLog.top, detach };
+  }
+
+  /**
+   * One durable step: what the machine decides on `event`, with the reply to `command` in the same commit (`rowOf` is
+   * asked for its row once everything else is decided). False when the actor ended over it.
+   */
+  async step(event: ChatMachineEvent, input: Partial<EffectInput>, rowOf: RowOf | null): Promise<boolean> {
+    const decision = decide(this.#machine, event);
+    const draft = this.openDraft();
+    const full: EffectInput = { ...NO_INPUT, ...this.#constantInput(), ...input };
+    for (const effect of decision.effects) applyEffect(effect, draft, full);
+    if (!(await this.commit(draft, rowOf))) return false;
+    this.#machine = decision.state;
+    this.#act(draft);
+    return true;
+  }
+
+  /** A draft on the present state. Call `commit` with it in the same synchronous run. */
+  openDraft(): Draft {
+    this.#attempt?.writer.flush();
+    return new Draft({ state: this.#state, epoch: this.epoch, top: this.streamLog.top, atMs: this.deps.clock.nowMs() });
+  }
+
+  /** Commits the draft, then shows it. False when the actor ended over it: then nothing was shown. */
+  async commit(draft: Draft, rowOf: RowOf | null): Promise<boolean> {
+    const events = draft.finish();
+    const row = rowOf === null ? null : rowOf(draft);
+    if (events.length === 0 && row === null && draft.isEmpty) {
+      this.#state = draft.state;
+      return true;
+    }
+    const writer = this.#attempt?.writer;
+    if (events.length > 0) writer?.hold();
+    if (!(await this.#persist(draft, row))) return false;
+    this.#state = draft.state;
+    this.show(events);
+    writer?.release();
+    return true;
+  }
+
+  /** Emits events whose rows are committed. */
+  show(events: readonly ChatEvent[]): void {
+    for (const event of events) this.streamLog.append(event);
+    this.lastUsedMs = this.deps.clock.nowMs();
+  }
+
+  /** Takes a state over that storage holds already. */
+  adopt(state: ActorState): void {
+    this.#state = state;
+  }
+
+  /** Asks storage whether this is still the chat's epoch; ends the actor when it is not. */
+  confirm(): Promise<void> {
+    this.post(async () => {
+      await this.#persist(this.openDraft(), null);
+    });
+    return this.settled();
+  }
+
+  /** Brings the chat to rest and keeps it there until the function returned is called. */
+  async quiesce(): Promise<() => void> {
+    this.#quiesced += 1;
+    this.post(() => this.#stopOwn());
+    await new Promise<void>((resolve) => {
+      if (this.#ended !== null) resolve();
+      else this.#restWaiters.push(resolve);
+      this.post(async () => this.#tellRest());
+    });
+    return () => {
+      this.#quiesced -= 1;
+    };
+  }
+
+  /** Gives the chat up in order when nobody needs it. */
+  passivate(): Promise<void> {
+    this.post(async () => {
+      if (!this.atRest || this.streamLog.followers > 0 || this.#mailbox.length > 0) return;
+      await this.#release('passivated');
+    });
+    return this.settled();
+  }
+
+  /** For a node that goes down: gives the chat up if it rests, else leaves its turn to be recovered. */
+  drain(): Promise<void> {
+    this.post(async () => {
+      if (this.atRest) return this.#release('drained');
+      await this.#journal();
+      this.end('drained');
+    });
+    return this.settled();
+  }
+
+  /** Waits until no turn runs, or the actor has ended. */
+  rest(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#ended !== null || this.atRest) resolve();
+      else this.#restWaiters.push(resolve);
+    });
+  }
+
+  end(reason: EndReason): void {
+    if (this.#ended !== null) return;
+    this.#ended = reason;
+    this.#machine = decide(this.#machine, { type: 'fence' }).state;
+    this.#cancelDeadline?.();
+    this.#cancelJournal?.();
+    this.#attempt?.abandon();
+    this.#attempt = null;
+    const dropped = this.#mailbox;
+    this.#mailbox = [];
+    for (const task of dropped) task.dropped?.();
+    this.streamLog.end();
+    this.#tellRest();
+    this.deps.onEnded(this, reason);
+  }
+
+  async #work(): Promise<void> {
+    this.#working = true;
+    for (let task = this.#mailbox.shift(); task !== undefined; task = this.#mailbox.shift()) {
+      try {
+        await task.run();
+      } catch (error) {
+        this.#log.error('actor crashed', { error });
+        this.end('crashed');
+      }
+    }
+    this.#working = false;
+  }
+
+  async #load(record: ChatRecord, crashed: boolean): Promise<void> {
+    const recovered = recoveredFrom(record, (usage) => this.#binding()?.cost(usage) ?? null);
+    const found = foundIn(record, crashed);
+    await this.step({ type: 'loaded', found, more: this.#hasMore() }, { recovered }, null);
+  }
+
+  #binding(): ModelBinding | null {
+    return this.deps.models.find(this.#state.turn?.model ?? this.#state.chat.model);
+  }
+
+  #constantInput(): Pick<EffectInput, 'random' | 'deploymentPrompt' | 'providerOf'> {
+    const { random, settings, models } = this.deps;
+    return {
+      random,
+      deploymentPrompt: settings.deploymentPrompt,
+      providerOf: (model) => models.find(model)?.provider ?? 'none',
+    };
+  }
+
+  #hasMore(): boolean {
+    return this.#quiesced === 0 && !this.#state.chat.archived && this.#state.queue.length > 0;
+  }
+
+  async #stopOwn(): Promise<void> {
+    const { turn } = this.#state;
+    if (turn !== null && turn.stopping === null) await this.step({ type: 'stop', current: true }, {}, null);
+  }
+
+  #tellRest(): void {
+    if (this.#ended === null && !this.atRest) return;
+    const waiters = this.#restWaiters;
+    this.#restWaiters = [];
+    for (const resolve of waiters) resolve();
+  }
+
+  /** Does what the committed step asks for outside: all of it follows from the difference of the states. */
+  #act(draft: Draft): void {
+    const { attempt } = this.#state;
+    if (attempt === null) {
+      this.#attempt?.abandon();
+      this.#attempt = null;
+      this.#cancelJournal?.();
+    } else if (attempt !== draft.before.attempt || this.#attempt === null) {
+      if (this.life === 'requesting') this.#startAttempt();
+    }
+    this.#armDeadline();
+    this.#tellRest();
+  }
+
+  #armDeadline(): void {
+    // A second stop must not move the deadline of the first.
+    if (this.#cancelDeadline !== null && this.#deadlineOf === this.life) return;
+    this.#deadlineOf = this.life;
+    this.#cancelDeadline?.();
+    this.#cancelDeadline = null;
+    const { clock, settings } = this.deps;
+    const due = (): void => {
+      this.#cancelDeadline = null;
+      this.post(() => this.#due());
+    };
+    if (this.life === 'stopping') {
+      this.#attempt?.stop();
+      this.#cancelDeadline = clock.after(this.#attempt === null ? 0 : settings.stopGraceMs, due);
+    } else if (this.life === 'backingOff') {
+      const { atMs } = must(this.#state.turn?.retry, 'a turn that backs off has a time for its next attempt');
+      this.#cancelDeadline = clock.after(Math.max(0, atMs - clock.nowMs()), due);
+    }
+  }
+
+  async #due(): Promise<void> {
+    if (this.life !== 'stopping' && this.life !== 'backingOff') return;
+    const run = this.#attempt;
+    const ended =
+      run === null ? null : this.#endedAttempt({ outcome: 'aborted', provider: null, usage: null, requestId: null });
+    await this.step({ type: 'due', more: this.#hasMore() }, { ended }, null);
+  }
+
+  #startAttempt(): void {
+    this.#attempt?.abandon();
+    const { clock, store, settings } = this.deps;
+    const run: AttemptRun = new AttemptRun({
+      clock,
+      store,
+      settings,
+      chat: this.chat,
+      log: this.streamLog,
+      opening: must(this.#state.attempt, 'an attempt was opened'),
+      binding: this.#binding(),
+      system: this.#state.fixedSystem ?? [],
+      onFirstBlock: () => {
+        this.post(async () => {
+          if (this.#attempt === run) await this.step({ type: 'block' }, {}, null);
+        });
+      },
+      onEnded: (result) => {
+        this.post(() => this.#attemptEnded(run, result));
+      },
+    });
+    this.#attempt = run;
+    this.#armJournal();
+    void run.run();
+  }
+
+  async #attemptEnded(run: AttemptRun, result: AttemptResult): Promise<void> {
+    if (this.#attempt !== run) return;
+    run.writer.flush();
+    const turn = must(this.#state.turn, 'an attempt belongs to a turn');
+    const { settings, random } = this.deps;
+    const judgement = judge({ result, attempt: turn.attempt, settings, fraction: random.fraction() });
+    const ended = { ...this.#endedAttempt(result), error: judgement.error, delayMs: judgement.delayMs };
+    await this.step({ type: 'attemptEnded', verdict: judgement.verdict, more: this.#hasMore() }, { ended }, null);
+  }
+
+  #endedAttempt(result: AttemptResult): EndedAttempt {
+    const blocks = this.streamLog.view.turn()?.blocks ?? [];
+    const parts: Part[] = blocks.filter((block) => block.text !== '').map(({ type, text }) => ({ type, text }));
+    const bytes = blocks.reduce((sum, block) => sum + block.bytes, 0);
+    const usage = result.usage ?? this.#attempt?.writer.usageSoFar ?? estimatedUsage(bytes);
+    return { result, error: null, delayMs: 0, parts, usage, costMicros: this.#binding()?.cost(usage) ?? null };
+  }
+
+  #armJournal(): void {
+    this.#cancelJournal?.();
+    this.#cancelJournal = this.deps.clock.after(this.deps.settings.journalEveryMs, () => {
+      if (this.#attempt === null) return;
+      this.post(() => this.#journal());
+      this.#armJournal();
+    });
+  }
+
+  /** Saves what was streamed since the last pack. Deltas go on meanwhile: a pack reserves no position. */
+  async #journal(): Promise<void> {
+    if (this.life !== 'streaming') return;
+    const draft = this.openDraft();
+    const pack = this.#attempt?.writer.takePack() ?? null;
+    if (pack === null) return;
+    draft.journal.push(pack);
+    await this.commit(draft, null);
+  }
+
+  /** Hands the draft to the store until it says what became of it. False: it did not take effect, and the actor is over. */
+  async #persist(draft: Draft, row: CommandRow | null): Promise<boolean> {
+    const { store, clock } = this.deps;
+    const intent = draft.intent(row);
+    for (let tries = 1; this.#ended === null; tries++) {
+      const result = await store.commit(intent);
+      if (this.#ended !== null) return false;
+      if (result.outcome === 'committed') return true;
+      if (result.outcome === 'rejected')
+        this.#log.error('commit rejected', { sqlstate: result.sqlstate, detail: result.detail });
+      if (result.outcome !== 'unavailable' || tries >= CHAT_LIMITS.commitTries) {
+        this.end(result.outcome);
+        return false;
+      }
+      const delayMs = Math.min(CHAT_LIMITS.commitRetryCeilingMs, CHAT_LIMITS.commitRetryBaseMs * 2 ** (tries - 1));
+      await new Promise<void>((resolve) => clock.after(delayMs, resolve));
+    }
+    return false;
+  }
+
+  async #release(reason: EndReason): Promise<void> {
+    this.#machine = decide(this.#machine, { type: 'passivate' }).state;
+    await this.deps.store.release(this.chat, this.epoch, this.streamLog.top);
+    this.end(reason);
+  }
+
+  /** For the send that a full queue refuses. */
+  get queueFull(): boolean {
+    return this.#state.queue.length >= LIMITS.queuedMessages;
+  }
+}
+
+/** The row of the command that a finished draft answers. */
+export type RowOf = (draft: Draft) => CommandRow;
+
+/** About four bytes of text a token: nobody said the figures. */
+function estimatedUsage(bytes: number): EndedAttempt['usage'] {
+  return {
+    input_tokens: 0,
+    output_tokens: Math.ceil(bytes / 4),
+    cache_read_tokens: 0,
+    cache_write_tokens: 0,
+    estimated: true,
+  };
+}

@@ -1,0 +1,71 @@
+// Archiving: the named chat comes to rest, then storage archives its whole tree in one statement; the other chats of the
+// tree that are active here are told. Unarchiving is one chat.
+
+import type { Chat } from '../../protocol/content.ts';
+import { errorBody, type ErrorBody } from '../../protocol/errors.ts';
+import type { ChatId } from '../../protocol/ids.ts';
+import type { CommandReply, CommandRow } from '../ports.ts';
+import type { ChatActor } from './actor.ts';
+
+/** The other chats of the tree, as far as they are active on this node. */
+export type Family = {
+  /** Brings them to rest and keeps them there until the function returned is called. */
+  quiesce(chats: readonly ChatId[]): Promise<() => void>;
+  /** Storage has archived them. */
+  archived(chats: readonly ChatId[]): void;
+};
+
+export type ArchiveOutcome =
+  | { readonly ok: true; readonly reply: CommandReply }
+  | { readonly ok: false; readonly error: ErrorBody }
+  | 'ended'
+  /** The named chat runs again: bring it to rest, outside of its own tasks, and try anew. */
+  | 'running';
+
+/** A chat of the tree may begin a turn between being brought to rest and the statement: bounded tries. */
+export const ARCHIVE_TRIES = 5;
+
+/** `rowOf`: the command's row, given the chat as it will be. Runs as one task of the actor, so nothing comes between. */
+export async function setArchived(
+  actor: ChatActor,
+  family: Family,
+  archived: boolean,
+  rowOf: (chat: Chat) => CommandRow,
+): Promise<ArchiveOutcome> {
+  const { store, clock } = actor.deps;
+  const releases: (() => void)[] = [];
+  try {
+    for (let tries = 0; tries < ARCHIVE_TRIES; tries++) {
+      const atMs = clock.nowMs();
+      const before = actor.state.chat;
+      const chat = before.archived === archived ? before : { ...before, archived, updated_at: atMs };
+      const command = rowOf(chat);
+      const result = await store.archiveTree({ chat: actor.chat, epoch: actor.epoch, archived, atMs, command });
+      if (actor.ended !== null) return 'ended';
+      switch (result.outcome) {
+        case 'archived':
+          if (chat !== before) {
+            actor.adopt({ ...actor.state, chat });
+            actor.show([{ kind: 'chat', chat }]);
+          }
+          if (archived) family.archived(result.changed.filter((id) => id !== actor.chat));
+          return { ok: true, reply: command.reply };
+        case 'running':
+          if (result.chats.includes(actor.chat)) return 'running';
+          releases.push(await family.quiesce(result.chats));
+          break;
+        case 'parent_archived':
+          return { ok: false, error: errorBody('parent_archived') };
+        case 'stale':
+        case 'unknown':
+          actor.end(result.outcome);
+          return 'ended';
+        case 'unavailable':
+          return { ok: false, error: errorBody('unavailable', undefined, 1_000) };
+      }
+    }
+    return { ok: false, error: errorBody('unavailable', 'a chat of the tree does not come to rest', 1_000) };
+  } finally {
+    for (const release of releases) release();
+  }
+}

@@ -1,0 +1,151 @@
+// One durable step of a chat while it is put together: the rows to commit, the events to emit once they are, and the
+// state that holds from then on. Nothing of it is visible before the commit; a refused draft is simply dropped.
+
+import type { Chat, QueuedMessage } from '../../protocol/content.ts';
+import type { ErrorBody } from '../../protocol/errors.ts';
+import type { ChatEvent } from '../../protocol/events.ts';
+import type { CommandId, Epoch } from '../../protocol/ids.ts';
+import type { Position } from '../../protocol/position.ts';
+import type {
+  AttemptOpening,
+  AttemptSettlement,
+  ChatPatch,
+  CommandRow,
+  CommitIntent,
+  JournalPack,
+  NewMessage,
+  TurnRecord,
+} from '../ports.ts';
+
+/** What an actor knows of its chat; replaced as a whole after each commit. */
+export type ActorState = {
+  readonly chat: Chat;
+  readonly queue: readonly QueuedMessage[];
+  readonly turn: TurnRecord | null;
+  readonly nextNumber: number;
+  readonly systemPrompt: string | null;
+  readonly fixedSystem: readonly string[] | null;
+  readonly attempt: AttemptOpening | null;
+};
+
+/** What a command is answered with, before it is encoded. */
+export type Reply =
+  | { readonly ok: true; readonly result: Readonly<Record<string, unknown>> }
+  | { readonly ok: false; readonly error: ErrorBody };
+
+export type DraftOpening = {
+  readonly state: ActorState;
+  readonly epoch: Epoch;
+  /** The log's top: the draft's events take the places behind it. */
+  readonly top: Position;
+  readonly atMs: number;
+};
+
+export class Draft {
+  readonly atMs: number;
+  readonly before: ActorState;
+  state: ActorState;
+  reply: Reply | null = null;
+  requireUnarchived = false;
+  clearJournal = false;
+  retract: Position | null = null;
+  readonly messages: NewMessage[] = [];
+  readonly enqueue: QueuedMessage[] = [];
+  /** Before all that wait. */
+  readonly enqueueFirst: QueuedMessage[] = [];
+  readonly dequeue: CommandId[] = [];
+  readonly attemptsOpened: AttemptOpening[] = [];
+  readonly attemptsSettled: AttemptSettlement[] = [];
+  readonly journal: JournalPack[] = [];
+  readonly #events: ChatEvent[] = [];
+  readonly #epoch: Epoch;
+  readonly #topSeq: number;
+
+  constructor(opening: DraftOpening) {
+    this.before = opening.state;
+    this.state = opening.state;
+    this.atMs = opening.atMs;
+    this.#epoch = opening.epoch;
+    this.#topSeq = opening.top.seq;
+  }
+
+  /** Adds an event and gives the position that it will have. */
+  push(event: ChatEvent): Position {
+    this.#events.push(event);
+    return { epoch: this.#epoch, seq: this.#topSeq + this.#events.length };
+  }
+
+  /** The position that the next event will have: for rows that an event names and that hold its position. */
+  nextPosition(): Position {
+    return { epoch: this.#epoch, seq: this.#topSeq + this.#events.length + 1 };
+  }
+
+  change(change: Partial<ActorState>): void {
+    this.state = { ...this.state, ...change };
+  }
+
+  changeChat(change: Partial<Chat>): void {
+    this.change({ chat: { ...this.state.chat, ...change } });
+  }
+
+  /** Puts the events in their final form: a changed chat is announced once, behind everything that changed it. */
+  finish(): readonly ChatEvent[] {
+    if (this.listed) {
+      this.changeChat({ updated_at: this.atMs });
+      this.push({ kind: 'chat', chat: this.state.chat });
+    }
+    return this.#events;
+  }
+
+  /** The owner's list shows a difference. */
+  get listed(): boolean {
+    return this.state.chat !== this.before.chat;
+  }
+
+  /** Nothing but memory changes: there is nothing to commit. Events and a command aside. */
+  get isEmpty(): boolean {
+    const { before, state } = this;
+    const sameRow = Object.keys(patchOf(before, state)).length === 0;
+    return sameRow && this.journal.length === 0 && this.retract === null && this.attemptsSettled.length === 0;
+  }
+
+  /** `command`: the row of the command that the draft answers, if it does. Call after `finish`. */
+  intent(command: CommandRow | null): CommitIntent {
+    return {
+      chat: this.state.chat.id,
+      epoch: this.#epoch,
+      atMs: this.atMs,
+      requireUnarchived: this.requireUnarchived,
+      patch: patchOf(this.before, this.state),
+      listed: this.listed,
+      messages: this.messages,
+      enqueue: this.enqueue,
+      enqueueFirst: this.enqueueFirst,
+      dequeue: this.dequeue,
+      commands: command === null ? [] : [command],
+      attemptsOpened: this.attemptsOpened,
+      attemptsSettled: this.attemptsSettled,
+      journal: this.journal,
+      clearJournal: this.clearJournal,
+      retract: this.retract,
+    };
+  }
+}
+
+/** Only what differs: a chat row is not rewritten for nothing. */
+function patchOf(before: ActorState, after: ActorState): ChatPatch {
+  const a = before.chat;
+  const b = after.chat;
+  return {
+    ...(a.title === b.title ? {} : { title: b.title }),
+    ...(a.status === b.status ? {} : { status: b.status }),
+    ...(a.model === b.model ? {} : { model: b.model }),
+    ...(a.labels === b.labels ? {} : { labels: b.labels }),
+    ...(a.last_error === b.last_error ? {} : { lastError: b.last_error }),
+    ...(before.turn === after.turn ? {} : { turn: after.turn, wakeAtMs: after.turn?.retry?.atMs ?? null }),
+    ...(before.fixedSystem === after.fixedSystem || after.fixedSystem === null
+      ? {}
+      : { fixedSystem: after.fixedSystem }),
+    ...(before.nextNumber === after.nextNumber ? {} : { nextNumber: after.nextNumber }),
+  };
+}

@@ -1,0 +1,95 @@
+import { describe, expect, it } from 'vitest';
+import { decide, initialState, lifeState, type ChatMachineEvent, type MachineState } from './machine.ts';
+
+const SEND = { type: 'send', busy: 'queue', queueFull: false, waiting: false } as const;
+const STOP = { type: 'stop', current: true } as const;
+const ENDED = { type: 'attemptEnded', verdict: 'completed', more: false } as const;
+
+function after(...events: readonly ChatMachineEvent[]): MachineState {
+  return events.reduce((state, event) => decide(state, event).state, initialState());
+}
+
+function answers(state: MachineState, event: ChatMachineEvent): readonly [string, readonly string[]] {
+  const { state: next, effects } = decide(state, event);
+  return [lifeState(next), effects];
+}
+
+const idle = after({ type: 'loaded', found: 'rest', more: false });
+const running = decide(idle, SEND).state;
+const stopping = decide(running, STOP).state;
+const backingOff = decide(running, { ...ENDED, verdict: 'retry' }).state;
+const failed = decide(running, { ...ENDED, verdict: 'failed' }).state;
+
+describe('the machine of a chat', () => {
+  it('[P12] a message at rest starts a turn, after an error behind what waits', () => {
+    expect(answers(idle, SEND)).toEqual(['requesting', ['acceptMessage', 'startTurn', 'openAttempt']]);
+    expect(answers(failed, SEND)).toEqual(['requesting', ['acceptMessage', 'startTurn', 'openAttempt']]);
+    expect(answers(failed, { ...SEND, waiting: true })).toEqual(['requesting', ['enqueue', 'promote', 'openAttempt']]);
+  });
+
+  it('a message while a turn runs obeys `busy`', () => {
+    expect(answers(running, SEND)).toEqual(['requesting', ['enqueue']]);
+    expect(answers(running, { ...SEND, busy: 'reject' })).toEqual(['requesting', ['refuseBusy']]);
+    expect(answers(running, { ...SEND, queueFull: true })).toEqual(['requesting', ['refuseQueueFull']]);
+    expect(answers(running, { ...SEND, busy: 'interrupt' })).toEqual(['stopping', ['enqueueFirst', 'beginInterrupt']]);
+  });
+
+  it('[P6] stop is idempotent and names its turn', () => {
+    expect(answers(running, STOP)).toEqual(['stopping', ['beginStop', 'replyStopping']]);
+    expect(answers(stopping, STOP)).toEqual(['stopping', ['replyStopping']]);
+    expect(answers(running, { ...STOP, current: false })).toEqual(['requesting', ['replyNotRunning']]);
+    expect(answers(idle, STOP)).toEqual(['idle', ['replyNotRunning']]);
+    expect(answers(backingOff, STOP)).toEqual(['stopping', ['beginStop', 'replyStopping']]);
+  });
+
+  it('[P6] a stopped attempt keeps what was shown, whatever its result, and the queue goes on', () => {
+    for (const verdict of ['completed', 'retry', 'failed'] as const) {
+      expect(answers(stopping, { ...ENDED, verdict })).toEqual([
+        'idle',
+        ['keepInterrupted', 'settleAttempt', 'endTurnStopped'],
+      ]);
+    }
+    expect(answers(stopping, { type: 'due', more: true })).toEqual([
+      'requesting',
+      ['keepInterrupted', 'settleAttempt', 'endTurnStopped', 'promote', 'openAttempt'],
+    ]);
+  });
+
+  it('[P10] each way out of an attempt settles it', () => {
+    for (const verdict of ['completed', 'retry', 'failed'] as const) {
+      for (const more of [false, true]) {
+        expect(decide(running, { ...ENDED, verdict, more }).effects).toContain('settleAttempt');
+      }
+    }
+  });
+
+  it('[P12] a failed attempt backs off and tries again, or ends in error', () => {
+    expect(answers(running, { ...ENDED, verdict: 'retry' })).toEqual([
+      'backingOff',
+      ['settleAttempt', 'scheduleRetry'],
+    ]);
+    expect(answers(backingOff, { type: 'due', more: false })).toEqual(['requesting', ['openAttempt']]);
+    expect(lifeState(failed)).toBe('failed');
+  });
+
+  it('[P12] every way a chat can be found has its state', () => {
+    const found = (of: Extract<ChatMachineEvent, { type: 'loaded' }>['found'], more = false) =>
+      answers(initialState(), { type: 'loaded', found: of, more });
+    expect(found('rest')).toEqual(['idle', []]);
+    expect(found('error')).toEqual(['failed', []]);
+    expect(found('backingOff')).toEqual(['backingOff', []]);
+    expect(found('lost')).toEqual(['requesting', ['recoverStep', 'openAttempt']]);
+    expect(found('gaveUp')).toEqual(['failed', ['recoverText', 'giveUp']]);
+    expect(found('stopping')).toEqual(['idle', ['recoverText', 'endTurnStopped']]);
+    expect(found('stopping', true)).toEqual([
+      'requesting',
+      ['recoverText', 'endTurnStopped', 'promote', 'openAttempt'],
+    ]);
+  });
+
+  it('[P1] a fenced chat answers nothing', () => {
+    const fenced = decide(running, { type: 'fence' }).state;
+    expect(lifeState(fenced)).toBe('fenced');
+    for (const event of [SEND, STOP, ENDED]) expect(answers(fenced, event)).toEqual(['fenced', []]);
+  });
+});

@@ -1,0 +1,41 @@
+// The prompt ledger: what a request to a model consists of. Items are only ever appended (P8): the system prompt is
+// fixed at the chat's first request, and how a step goes into prompts is decided once, when its message is committed.
+
+import type { AttemptOpening, ModelRequest, PromptItem } from '../ports.ts';
+import type { ChatId } from '../../protocol/ids.ts';
+
+const BUILT_IN = [
+  'You are a helpful assistant in a chat. Answer in the language of the user.',
+  'Your answers are shown as Markdown while you write them.',
+].join(' ');
+
+/** Follows text that a crash cut off, so that the model continues it. */
+export const RECOVERY_NOTE =
+  'Your answer above was cut off when the server that streamed it went down. The user still sees it. ' +
+  'Continue exactly where it ends; do not repeat any of it and do not mention the interruption.';
+
+/** Built-in, then the deployment's, then the chat's own; the empty ones left out. */
+export function systemPrompt(deployment: string, chat: string | null): readonly string[] {
+  return [BUILT_IN, deployment, chat ?? ''].filter((text) => text !== '');
+}
+
+export type RequestSource = {
+  readonly chat: ChatId;
+  readonly attempt: AttemptOpening;
+  readonly providerModel: string;
+  readonly maxOutputTokens: number;
+  readonly system: readonly string[];
+  readonly items: readonly PromptItem[];
+};
+
+export function modelRequest(source: RequestSource): ModelRequest {
+  return {
+    model: source.providerModel,
+    system: source.system,
+    items: source.items,
+    maxOutputTokens: source.maxOutputTokens,
+    chat: source.chat,
+    attempt: source.attempt.id,
+    attemptNumber: source.attempt.attempt,
+  };
+}

@@ -1,0 +1,112 @@
+import { describe, expect, it } from 'vitest';
+import type { Chat } from '../../protocol/content.ts';
+import { errorBody } from '../../protocol/errors.ts';
+import type { AttemptId, ChatId, Epoch, TurnId } from '../../protocol/ids.ts';
+import type { AttemptOpening, ChatRecord, JournalPack, TurnRecord } from '../ports.ts';
+import { foundIn, recoveredFrom } from './recovery.ts';
+import { CHAT_LIMITS } from './settings.ts';
+
+const ID = '01890a5d-ac96-774b-bcce-b302099a8057';
+const CHAT: Chat = {
+  id: ID as ChatId,
+  owner: 'ada',
+  parent: null,
+  root: ID as ChatId,
+  title: null,
+  status: 'running',
+  archived: false,
+  model: 'scripted',
+  last_error: null,
+  labels: {},
+  created_at: 1,
+  updated_at: 1,
+};
+const TURN: TurnRecord = {
+  id: ID as TurnId,
+  model: 'scripted',
+  step: 2,
+  attempt: 1,
+  stopping: null,
+  retry: null,
+  recoveries: 0,
+};
+const OPEN: AttemptOpening = {
+  id: ID as AttemptId,
+  turn: TURN.id,
+  step: 2,
+  attempt: 1,
+  provider: 'scripted',
+  model: 'scripted',
+  startedAtMs: 1,
+};
+
+function record(change: Partial<ChatRecord>): ChatRecord {
+  return {
+    chat: CHAT,
+    systemPrompt: null,
+    fixedSystem: null,
+    epoch: 4 as Epoch,
+    sealed: null,
+    nextNumber: 1,
+    turn: TURN,
+    queue: [],
+    openAttempts: [OPEN],
+    journal: [],
+    commands: [],
+    commandsComplete: true,
+    wakeAtMs: null,
+    ...change,
+  };
+}
+
+function pack(number: number, change: Partial<JournalPack>): JournalPack {
+  const position = { epoch: 3 as Epoch, seq: number * 10 };
+  return { turn: TURN.id, step: 2, attempt: 1, pack: number, position, entries: [], ...change };
+}
+
+describe('foundIn', () => {
+  it('[P12] tells each way a chat can be found', () => {
+    const retry = { error: errorBody('model_overloaded'), atMs: 9, delayMs: 1 };
+    expect(foundIn(record({ turn: null }), false)).toBe('rest');
+    expect(foundIn(record({ turn: null, chat: { ...CHAT, status: 'error' } }), false)).toBe('error');
+    expect(foundIn(record({}), false)).toBe('lost');
+    expect(foundIn(record({ openAttempts: [] }), false)).toBe('lost');
+    expect(foundIn(record({ turn: { ...TURN, stopping: 'stopped' } }), false)).toBe('stopping');
+    expect(foundIn(record({ turn: { ...TURN, retry }, openAttempts: [] }), false)).toBe('backingOff');
+  });
+
+  it('[P12] a turn that was taken up too often, or whose actors crash, is given up', () => {
+    expect(foundIn(record({}), true)).toBe('gaveUp');
+    expect(foundIn(record({ turn: { ...TURN, recoveries: CHAT_LIMITS.recoveriesMax } }), false)).toBe('gaveUp');
+    expect(foundIn(record({ turn: null }), true)).toBe('rest');
+  });
+});
+
+describe('recoveredFrom', () => {
+  it('[P5] joins the packs of the open attempt and voids what came after the last of them', () => {
+    const text = (index: number, offset: number, value: string) =>
+      ({ index, type: index === 0 ? 'reasoning' : 'text', offset, text: value, ended: false }) as const;
+    const journal = [
+      pack(1, { entries: [text(0, 0, 'hm'), text(1, 0, 'Grü')] }),
+      pack(2, { entries: [text(1, 4, 'ße')] }),
+    ];
+    const recovered = recoveredFrom(record({ journal }), () => 7n);
+    expect(recovered.parts).toEqual([
+      { type: 'reasoning', text: 'hm' },
+      { type: 'text', text: 'Grüße' },
+    ]);
+    expect(recovered.retract).toEqual({ epoch: 3, seq: 20 });
+    expect(recovered.usage).toMatchObject({ output_tokens: 3, estimated: true });
+    expect(recovered.costMicros).toBe(7n);
+  });
+
+  it('[P5] packs of an earlier attempt or step say nothing', () => {
+    const entries = [{ index: 0, type: 'text', offset: 0, text: 'old', ended: false }] as const;
+    const journal = [pack(1, { entries, attempt: 0 }), pack(2, { entries, step: 1 })];
+    expect(recoveredFrom(record({ journal }), () => null).parts).toEqual([]);
+  });
+
+  it('[P5] without a pack everything of the epoch before is void', () => {
+    expect(recoveredFrom(record({}), () => null).retract).toEqual({ epoch: 3, seq: 0 });
+  });
+});

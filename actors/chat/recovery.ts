@@ -1,0 +1,60 @@
+// What the epoch before left behind, read from a chat as it was loaded: pure, so that a takeover can be tested as data.
+
+import type { Part, Usage } from '../../protocol/content.ts';
+import type { Epoch } from '../../protocol/ids.ts';
+import type { Position } from '../../protocol/position.ts';
+import { utf8Length } from '../../protocol/text.ts';
+import type { AttemptOpening, ChatRecord, JournalEntry } from '../ports.ts';
+import type { Found } from './machine.ts';
+import { CHAT_LIMITS } from './settings.ts';
+
+export type Recovered = {
+  readonly openAttempts: readonly AttemptOpening[];
+  /** The journaled part of what was shown; empty when none of it was. */
+  readonly parts: readonly Part[];
+  /** Events of that epoch behind that seq are void. */
+  readonly retract: Position;
+  /** An estimate: the provider's last word was lost with the node. */
+  readonly usage: Usage;
+  readonly costMicros: bigint | null;
+};
+
+/** `crashed`: the actor itself failed too often, so the turn is not taken up again. */
+export function foundIn(record: ChatRecord, crashed: boolean): Found {
+  const { turn } = record;
+  if (turn === null) return record.chat.status === 'error' ? 'error' : 'rest';
+  if (crashed || turn.recoveries >= CHAT_LIMITS.recoveriesMax) return 'gaveUp';
+  if (turn.stopping !== null) return 'stopping';
+  return turn.retry !== null && record.openAttempts.length === 0 ? 'backingOff' : 'lost';
+}
+
+export function recoveredFrom(record: ChatRecord, cost: (usage: Usage) => bigint | null): Recovered {
+  const open = record.openAttempts.at(-1);
+  const packs = record.journal.filter((pack) => pack.step === open?.step && pack.attempt === open.attempt);
+  const parts = joinEntries(packs.flatMap((pack) => pack.entries));
+  const output = parts.reduce((bytes, part) => bytes + utf8Length(part.text), 0);
+  const usage: Usage = {
+    input_tokens: 0,
+    output_tokens: Math.ceil(output / 4),
+    cache_read_tokens: 0,
+    cache_write_tokens: 0,
+    estimated: true,
+  };
+  return {
+    openAttempts: record.openAttempts,
+    parts,
+    retract: packs.at(-1)?.position ?? { epoch: (record.epoch - 1) as Epoch, seq: 0 },
+    usage,
+    costMicros: cost(usage),
+  };
+}
+
+/** The blocks in their order; one that has no text yet says nothing. */
+function joinEntries(entries: readonly JournalEntry[]): readonly Part[] {
+  const blocks: { type: Part['type']; text: string }[] = [];
+  for (const entry of entries) {
+    const block = (blocks[entry.index] ??= { type: entry.type, text: '' });
+    block.text += entry.text;
+  }
+  return blocks.filter((block) => block.text !== '');
+}

@@ -1,0 +1,185 @@
+// Where a model adapter writes the blocks of one attempt. Deltas never pass through the machine: they are merged here
+// within a window, wait here while a durable batch is in flight, and are noted here for the journal.
+
+import type { BlockType, Usage } from '../../protocol/content.ts';
+import type { TurnId } from '../../protocol/ids.ts';
+import { cleanText } from '../../protocol/text.ts';
+import type { Clock, JournalEntry, JournalPack, StepSink } from '../ports.ts';
+import { CHAT_LIMITS } from './settings.ts';
+import type { StreamLog } from './stream-log.ts';
+
+type Pending =
+  | { readonly type: 'start'; readonly index: number; readonly block: BlockType }
+  | { readonly type: 'delta'; readonly index: number; text: string }
+  | { readonly type: 'end'; readonly index: number };
+
+export type StepWriterOptions = {
+  readonly log: StreamLog;
+  readonly clock: Clock;
+  readonly mergeWindowMs: number;
+  readonly turn: TurnId;
+  readonly step: number;
+  readonly attemptNumber: number;
+  /** The first block of the attempt began. */
+  readonly onFirstBlock: () => void;
+  /** The attempt streams more than `CHAT_LIMITS.stepBytes`: it must be given up. */
+  readonly onOverflow: () => void;
+};
+
+/** open → closed: a closed writer ignores its adapter, so that no delta follows a stop or the end of a turn (P6). */
+export class StepWriter implements StepSink {
+  readonly options: StepWriterOptions;
+  lastActivityMs: number;
+  usageSoFar: Usage | null = null;
+  #pending: Pending[] = [];
+  #held = false;
+  #closed = false;
+  #cancelTimer: (() => void) | null = null;
+  #lastFlushMs = Number.NEGATIVE_INFINITY;
+  #bytes = 0;
+  /** A lone high surrogate at the end of a delta waits for its other half. */
+  #carry = '';
+  #types: BlockType[] = [];
+  #journal: JournalEntry[] = [];
+  #packs = 0;
+
+  constructor(options: StepWriterOptions) {
+    this.options = options;
+    this.lastActivityMs = options.clock.nowMs();
+  }
+
+  blockStart(index: number, type: BlockType): void {
+    if (this.#closed) return;
+    if (this.#types.length === 0) this.options.onFirstBlock();
+    this.#types[index] = type;
+    this.#add({ type: 'start', index, block: type });
+  }
+
+  blockDelta(index: number, text: string): void {
+    if (this.#closed) return;
+    const whole = this.#carry + text;
+    const splits = isHighSurrogate(whole.charCodeAt(whole.length - 1));
+    this.#carry = splits ? whole.slice(-1) : '';
+    // Providers may send what neither Postgres nor UTF-8 can hold.
+    const clean = cleanText(splits ? whole.slice(0, -1) : whole);
+    if (clean.length === 0) return;
+    this.#bytes += clean.length;
+    const last = this.#pending.at(-1);
+    if (last?.type === 'delta' && last.index === index) last.text += clean;
+    else this.#pending.push({ type: 'delta', index, text: clean });
+    if (this.#bytes > CHAT_LIMITS.stepBytes) {
+      this.close();
+      this.options.onOverflow();
+      return;
+    }
+    this.#schedule();
+  }
+
+  blockEnd(index: number): void {
+    if (this.#closed) return;
+    if (this.#carry !== '') {
+      this.#carry = '';
+      this.#add({ type: 'delta', index, text: '\uFFFD' });
+    }
+    this.#add({ type: 'end', index });
+  }
+
+  usage(usage: Usage): void {
+    if (!this.#closed) this.usageSoFar = usage;
+  }
+
+  activity(): void {
+    this.lastActivityMs = this.options.clock.nowMs();
+  }
+
+  /** From here on what is streamed waits: a durable batch has reserved the next positions. */
+  hold(): void {
+    this.#held = true;
+  }
+
+  release(): void {
+    this.#held = false;
+    if (this.#pending.length > 0) this.#schedule();
+  }
+
+  /** Emits what waits, unless a batch is in flight. */
+  flush(): void {
+    if (this.#held) return;
+    this.#cancelTimer?.();
+    this.#cancelTimer = null;
+    if (this.#pending.length === 0) return;
+    const pending = this.#pending;
+    this.#pending = [];
+    for (const item of pending) this.#emit(item);
+    this.#lastFlushMs = this.options.clock.nowMs();
+  }
+
+  /** Ends the writer; what waits and was never shown is dropped. */
+  close(): void {
+    this.#closed = true;
+    this.#pending = [];
+    this.#cancelTimer?.();
+    this.#cancelTimer = null;
+  }
+
+  /** What was emitted since the pack before; null when nothing was. */
+  takePack(): JournalPack | null {
+    if (this.#journal.length === 0) return null;
+    const entries = this.#journal;
+    this.#journal = [];
+    this.#packs += 1;
+    const { turn, step, attemptNumber, log } = this.options;
+    return { turn, step, attempt: attemptNumber, pack: this.#packs, position: log.top, entries };
+  }
+
+  #add(item: Pending): void {
+    this.#pending.push(item);
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#held || this.#cancelTimer !== null) return;
+    const { clock, mergeWindowMs } = this.options;
+    const waitMs = this.#lastFlushMs + mergeWindowMs - clock.nowMs();
+    if (waitMs <= 0) {
+      this.flush();
+      return;
+    }
+    this.#cancelTimer = clock.after(waitMs, () => {
+      this.#cancelTimer = null;
+      this.flush();
+    });
+  }
+
+  #emit(item: Pending): void {
+    const { log, step } = this.options;
+    const { index } = item;
+    if (item.type === 'start') {
+      log.append({ kind: 'block', type: 'start', step, index, block: item.block });
+      this.#note(index, { offset: 0, text: '', ended: false });
+      return;
+    }
+    const offset = log.view.blockBytes(index);
+    if (item.type === 'end') {
+      log.append({ kind: 'block', type: 'end', step, index, bytes: offset });
+      this.#note(index, { offset, text: '', ended: true });
+      return;
+    }
+    log.append({ kind: 'block', type: 'delta', step, index, offset, text: item.text });
+    this.#note(index, { offset, text: item.text, ended: false });
+  }
+
+  #note(index: number, change: { readonly offset: number; readonly text: string; readonly ended: boolean }): void {
+    const last = this.#journal.at(-1);
+    if (last?.index === index && !last.ended) {
+      this.#journal[this.#journal.length - 1] = { ...last, text: last.text + change.text, ended: change.ended };
+      return;
+    }
+    const type = this.#types[index] ?? 'text';
+    this.#journal.push({ index, type, ...change });
+  }
+}
+
+function isHighSurrogate(unit: number): boolean {
+  return unit >= 0xd800 && unit <= 0xdbff;
+}

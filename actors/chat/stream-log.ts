@@ -1,0 +1,229 @@
+// The stream log of one chat: gives each event its position, encodes it once, keeps the newest in a ring and lets any
+// number of followers read from their own cursors.
+//
+// Invariants: positions of the ring are contiguous (each entry begins where the one before ends); `view` is the state
+// at `top`; an entry is never changed after a follower could have read it. Only the actor appends.
+
+import { encodeEventFrame, joinFrames } from '../../protocol/codec.ts';
+import type { Chat, QueuedMessage } from '../../protocol/content.ts';
+import type { ChatEvent } from '../../protocol/events.ts';
+import { uuidToBytes, type ChatId, type Epoch } from '../../protocol/ids.ts';
+import type { Position } from '../../protocol/position.ts';
+import { utf8Length } from '../../protocol/text.ts';
+import { assert, must } from '../../protocol/assert.ts';
+import type { Follower, ReadableLog } from '../host/api.ts';
+import type { TurnRecord } from '../ports.ts';
+import { LiveView } from './live-view.ts';
+import { CHAT_LIMITS } from './settings.ts';
+
+type Entry = {
+  readonly seq: number;
+  readonly span: number;
+  readonly frame: Uint8Array;
+  /** Kept to see what a later event makes needless, and to merge deltas for those who catch up. */
+  readonly event: ChatEvent;
+};
+
+type ReadResult = { readonly bytes: Uint8Array; readonly position: Position };
+
+/** Where a cursor lies: in the ring, before it, or at a place that this log has not reached. */
+export type CursorPlace = 'here' | 'evicted' | 'ahead';
+
+export type LogOpening = {
+  readonly epoch: Epoch;
+  /** Last position of the epoch before, when it ended in order. */
+  readonly sealed: Position | null;
+  readonly chat: Chat;
+  readonly queue: readonly QueuedMessage[];
+  /** The turn that runs on from the epoch before. */
+  readonly turn: TurnRecord | null;
+};
+
+export class StreamLog implements ReadableLog {
+  readonly chat: ChatId;
+  readonly epoch: Epoch;
+  readonly view: LiveView;
+  readonly #chatBytes: Uint8Array;
+  readonly #sealed: Position | null;
+  readonly #followers = new Set<Follower>();
+  #entries: Entry[] = [];
+  /** Entries before this index have left the ring. */
+  #head = 0;
+  #ringBytes = 0;
+  #seq = 0;
+  #reads = new Map<number, ReadResult>();
+
+  constructor(opening: LogOpening) {
+    this.chat = opening.chat.id;
+    this.epoch = opening.epoch;
+    this.#chatBytes = uuidToBytes(opening.chat.id);
+    this.#sealed = opening.sealed;
+    this.view = new LiveView(opening);
+    this.append({ kind: 'epoch', after: opening.sealed });
+  }
+
+  get top(): Position {
+    return { epoch: this.epoch, seq: this.#seq };
+  }
+
+  get followers(): number {
+    return this.#followers.size;
+  }
+
+  follow(follower: Follower): () => void {
+    this.#followers.add(follower);
+    return () => this.#followers.delete(follower);
+  }
+
+  /** Ends the log for its followers: they attach again, to whoever owns the chat then. */
+  end(): void {
+    const followers = [...this.#followers];
+    this.#followers.clear();
+    for (const follower of followers) follower.onEnd();
+  }
+
+  append(event: ChatEvent): Position {
+    const textBytes = event.kind === 'block' && event.type === 'delta' ? utf8Length(event.text) : 0;
+    this.view.apply(event, textBytes);
+    const span = 1 + this.#dropSuperseded(event);
+    this.#seq += 1;
+    const position = this.top;
+    const frame = encodeEventFrame(this.#chatBytes, { position, span, event });
+    this.#entries.push({ seq: this.#seq, span, frame, event });
+    this.#ringBytes += frame.length;
+    this.#evict();
+    this.#reads.clear();
+    for (const follower of this.#followers) follower.onAppend();
+    return position;
+  }
+
+  place(cursor: Position): CursorPlace {
+    if (cursor.epoch > this.epoch) return 'ahead';
+    if (cursor.epoch < this.epoch) {
+      const goesOn = this.#sealed !== null && this.#sealed.epoch === cursor.epoch && this.#sealed.seq === cursor.seq;
+      return goesOn && this.#floor() === 0 ? 'here' : 'evicted';
+    }
+    if (cursor.seq > this.#seq) return 'ahead';
+    return cursor.seq >= this.#floor() ? 'here' : 'evicted';
+  }
+
+  read(cursor: Position, bytesMax: number): ReadResult | null {
+    if (this.place(cursor) !== 'here') return null;
+    const after = cursor.epoch === this.epoch ? cursor.seq : 0;
+    if (after === this.#seq) return { bytes: new Uint8Array(0), position: this.top };
+    const cached = this.#reads.get(after);
+    if (cached !== undefined && cached.bytes.length <= bytesMax) return cached;
+    const result = this.#collect(after, bytesMax);
+    if (this.#reads.size < CHAT_LIMITS.cachedReads) this.#reads.set(after, result);
+    return result;
+  }
+
+  #collect(after: number, bytesMax: number): ReadResult {
+    const frames: Uint8Array[] = [];
+    let bytes = 0;
+    let index = this.#indexAfter(after);
+    let seq = after;
+    while (index < this.#entries.length) {
+      const { frame, entries } = this.#frameAt(index);
+      if (bytes > 0 && bytes + frame.length > bytesMax) break;
+      frames.push(frame);
+      bytes += frame.length;
+      index += entries;
+      seq = this.#entry(index - 1).seq;
+    }
+    const joined = frames.length === 1 ? must(frames[0], 'one frame was collected') : joinFrames(frames);
+    return { bytes: joined, position: { epoch: this.epoch, seq } };
+  }
+
+  /** The frame for the entry, with the deltas behind it that continue the same block merged into it. */
+  #frameAt(index: number): { readonly frame: Uint8Array; readonly entries: number } {
+    const first = this.#entry(index);
+    if (first.event.kind !== 'block' || first.event.type !== 'delta') return { frame: first.frame, entries: 1 };
+    const parts = [first.event.text];
+    let bytes = first.frame.length;
+    let last = first;
+    for (let next = index + 1; next < this.#entries.length; next++) {
+      const entry = this.#entry(next);
+      const { event } = entry;
+      if (event.kind !== 'block' || event.type !== 'delta' || event.index !== first.event.index) break;
+      if (bytes + entry.frame.length > CHAT_LIMITS.mergedDeltaBytes) break;
+      parts.push(event.text);
+      bytes += entry.frame.length;
+      last = entry;
+    }
+    if (parts.length === 1) return { frame: first.frame, entries: 1 };
+    const frame = encodeEventFrame(this.#chatBytes, {
+      position: { epoch: this.epoch, seq: last.seq },
+      span: last.seq - (first.seq - first.span),
+      event: { ...first.event, text: parts.join('') },
+    });
+    return { frame, entries: parts.length };
+  }
+
+  /** Takes the entries out that `event` makes needless; returns how many positions they covered. */
+  #dropSuperseded(event: ChatEvent): number {
+    const step = supersededStep(event);
+    if (step === null) return 0;
+    let covered = 0;
+    while (this.#entries.length > this.#head) {
+      const entry = this.#entry(this.#entries.length - 1);
+      if (!belongsTo(entry.event, step)) break;
+      covered += entry.span;
+      this.#ringBytes -= entry.frame.length;
+      this.#entries.pop();
+    }
+    return covered;
+  }
+
+  #evict(): void {
+    while (this.#entries.length - this.#head > 1 && this.#isFull()) {
+      this.#ringBytes -= this.#entry(this.#head).frame.length;
+      this.#head += 1;
+    }
+    // Shifting one by one would copy the array each time; compacting at half is amortised constant.
+    if (this.#head > 64 && this.#head * 2 > this.#entries.length) {
+      this.#entries = this.#entries.slice(this.#head);
+      this.#head = 0;
+    }
+  }
+
+  #isFull(): boolean {
+    return this.#ringBytes > CHAT_LIMITS.ringBytes || this.#entries.length - this.#head > CHAT_LIMITS.ringEvents;
+  }
+
+  /** The seq before the oldest entry: the lowest cursor of this epoch that can be served. */
+  #floor(): number {
+    const oldest = this.#entries[this.#head];
+    return oldest === undefined ? this.#seq : oldest.seq - oldest.span;
+  }
+
+  #entry(index: number): Entry {
+    return must(this.#entries[index], 'the index lies in the ring');
+  }
+
+  /** The first entry with a seq above `after`. */
+  #indexAfter(after: number): number {
+    let low = this.#head;
+    let high = this.#entries.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#entry(middle).seq > after) high = middle;
+      else low = middle + 1;
+    }
+    assert(low < this.#entries.length, 'there is an entry above a cursor below the top');
+    return low;
+  }
+}
+
+/**
+ * The step whose blocks are needless once `event` is there. Only they go: whoever skips a `step started` would show
+ * another attempt than whoever saw it (P2).
+ */
+function supersededStep(event: ChatEvent): number | null {
+  if (event.kind === 'message' && event.message.step !== undefined) return event.message.step;
+  return event.kind === 'step' && event.type === 'reset' ? event.step : null;
+}
+
+function belongsTo(event: ChatEvent, step: number): boolean {
+  return event.kind === 'block' && event.step === step;
+}

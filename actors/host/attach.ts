@@ -1,0 +1,57 @@
+// Attaching to an actor: resumed from the ring, or a snapshot whose memory part is taken in the same synchronous step
+// as the place in the log and whose messages are read as of that place.
+
+import { errorBody } from '../../protocol/errors.ts';
+import type { Position } from '../../protocol/position.ts';
+import type { ChatActor } from '../chat/actor.ts';
+import type { Principal } from '../ports.ts';
+import type { Attached, Follower } from './api.ts';
+import { snapshotPieces } from './snapshot.ts';
+
+/** Roles that read the chats of others. */
+export const SEES_ALL: ReadonlySet<Principal['role']> = new Set(['auditor', 'admin']);
+
+/** `ended`: the actor ended under way; try the next one. */
+export async function attachTo(
+  actor: ChatActor,
+  cursor: Position | null,
+  follower: Follower,
+): Promise<Attached | 'ended'> {
+  if (actor.ended !== null) return 'ended';
+  let since = cursor;
+  let attached = false;
+  // Until the caller has its answer it is this function that sees to an end of the log.
+  const guarded: Follower = {
+    onAppend: () => follower.onAppend(),
+    onEnd: () => {
+      if (attached) follower.onEnd();
+    },
+  };
+  let at = actor.attach(cursor, guarded);
+  if (at.outcome === 'ahead') {
+    // A cursor above what this actor knows: either another owner has a higher epoch, or storage was set back and the
+    // place never was. Only storage can tell.
+    await actor.confirm();
+    if (actor.ended !== null) return 'ended';
+    since = null;
+    at = actor.attach(null, guarded);
+  }
+  if (at.outcome === 'ahead') return 'ended';
+  const { position, detach } = at;
+  const log = actor.streamLog;
+  attached = at.outcome === 'resumed';
+  if (at.outcome === 'resumed') return { outcome: 'resumed', log, position, detach };
+  const { chat, queue } = log.view;
+  const live = log.view.turn();
+  const changes = await actor.deps.store.changes(actor.chat, since, position);
+  if (actor.ended !== null) return 'ended';
+  if (changes.outcome === 'unavailable') {
+    detach();
+    return { outcome: 'refused', error: errorBody('unavailable', undefined, 1_000) };
+  }
+  attached = true;
+  const { dropOlder, messages, removed, hasOlder, retracted } = changes.value;
+  const disowned = cursor !== null && since === null;
+  const head = { drop_older: dropOlder, disowned, retracted, removed, has_older: hasOlder, chat, queue, live };
+  return { outcome: 'snapshot', log, position, nextPiece: snapshotPieces(head, messages), detach };
+}

@@ -1,0 +1,258 @@
+// The host: keeps the actors of a node. It loads a chat when somebody needs it, lets go of it when nobody does, builds
+// it anew when its actor ended under way, and takes up what a dead process left running.
+//
+// Invariants: at most one actor per chat here; a chat whose turn runs has an actor or a pending revival; nothing
+// is started once `drain` was called.
+
+import { errorBody, type ErrorBody } from '../../protocol/errors.ts';
+import type { Args } from '../../protocol/frames.ts';
+import type { ChatId } from '../../protocol/ids.ts';
+import type { Position } from '../../protocol/position.ts';
+import { ChatActor, type ActorDeps, type EndReason } from '../chat/actor.ts';
+import type { Family } from '../chat/archive.ts';
+import { CommandRunner, refusal } from '../chat/command-runner.ts';
+import { parseChatArg } from '../chat/commands.ts';
+import type { CommandReply, Log, Principal } from '../ports.ts';
+import { Activations } from './activations.ts';
+import type { Attached, ChatHost, CommandRequest, Follower, QueryResult } from './api.ts';
+import { attachTo, SEES_ALL } from './attach.ts';
+import { Crashes } from './crashes.ts';
+import { createChat } from './create.ts';
+import { runQuery } from './queries.ts';
+import { Revivals } from './revivals.ts';
+import { HOST_LIMITS, type HostSettings } from './settings.ts';
+
+export type HostDeps = Omit<ActorDeps, 'onEnded'> & { readonly host: HostSettings };
+
+type Resident = { readonly actor: ChatActor; readonly runner: CommandRunner; readonly ready: Promise<void> };
+
+type Obtained = { readonly resident: Resident } | { readonly error: ErrorBody };
+
+const GONE: Obtained = { error: errorBody('not_found') };
+
+export class NodeChatHost implements ChatHost {
+  readonly #deps: HostDeps;
+  readonly #log: Log;
+  readonly #residents = new Map<ChatId, Resident>();
+  readonly #loading = new Map<ChatId, Promise<ErrorBody | null>>();
+  readonly #activations: Activations;
+  readonly #crashes = new Crashes();
+  readonly #revivals: Revivals;
+  readonly #family: Family;
+  #draining = false;
+  #cancelTimers: (() => void)[] = [];
+
+  constructor(deps: HostDeps) {
+    this.#deps = deps;
+    this.#log = deps.log;
+    this.#activations = new Activations(deps.store);
+    this.#revivals = new Revivals(deps.clock, (chat) => this.#revive(chat));
+    this.#family = {
+      quiesce: (chats) => this.#quiesce(chats),
+      archived: (chats) => this.#noteArchived(chats),
+    };
+  }
+
+  /** Takes up what runs or is due, then begins to look after the residents. Resolves when every such chat is loaded. */
+  async start(): Promise<void> {
+    await this.#takeUpDue();
+    this.#every(HOST_LIMITS.sweepEveryMs, () => this.#sweep());
+    this.#every(HOST_LIMITS.dueEveryMs, () => this.#takeUpDue());
+  }
+
+  /** Refuses what is new, gives chats at rest up, waits for turns up to the deadline and leaves the others to recovery. */
+  async drain(): Promise<void> {
+    this.#draining = true;
+    for (const cancel of this.#cancelTimers) cancel();
+    this.#revivals.stop();
+    await Promise.allSettled(this.#loading.values());
+    const actors = [...this.#residents.values()].map((resident) => resident.actor);
+    const { clock, host } = this.#deps;
+    const deadline = Promise.withResolvers<void>();
+    const cancel = clock.after(host.drainMs, deadline.resolve);
+    await Promise.race([Promise.all(actors.map((actor) => actor.rest())), deadline.promise]);
+    cancel();
+    await Promise.all(actors.map((actor) => actor.drain()));
+  }
+
+  get residents(): number {
+    return this.#residents.size;
+  }
+
+  async attach(viewer: Principal, chat: ChatId, cursor: Position | null, follower: Follower): Promise<Attached> {
+    for (let tries = 0; tries < HOST_LIMITS.triesMax; tries++) {
+      const obtained = await this.#obtain(chat, viewer);
+      if ('error' in obtained) {
+        return obtained.error.code === 'not_found'
+          ? { outcome: 'gone' }
+          : { outcome: 'refused', error: obtained.error };
+      }
+      const attached = await attachTo(obtained.resident.actor, cursor, follower);
+      if (attached !== 'ended') return attached;
+    }
+    return { outcome: 'refused', error: errorBody('unavailable', undefined, 1_000) };
+  }
+
+  async command(principal: Principal, request: CommandRequest): Promise<CommandReply> {
+    if (this.#draining) return refusal(errorBody('shutting_down', undefined, 1_000));
+    if (request.name === 'chats.create') return createChat(this.#deps, principal, request);
+    if (!request.name.startsWith('chat.')) return refusal(errorBody('unknown_command'));
+    const chat = parseChatArg(request.args);
+    if (!chat.ok) return refusal(chat.error);
+    for (let tries = 0; tries < HOST_LIMITS.triesMax; tries++) {
+      const obtained = await this.#obtain(chat.value, principal);
+      if ('error' in obtained) return refusal(obtained.error);
+      const { actor, runner } = obtained.resident;
+      if (actor.state.chat.owner !== principal.owner) return refusal(errorBody('forbidden'));
+      actor.lastUsedMs = this.#deps.clock.nowMs();
+      const outcome = await runner.run(principal, request);
+      if (outcome !== 'ended') return outcome;
+      if (this.#draining) return refusal(errorBody('shutting_down', undefined, 1_000));
+    }
+    return refusal(errorBody('unknown_outcome'));
+  }
+
+  query(viewer: Principal, name: string, args: Args): Promise<QueryResult> {
+    const { store, models } = this.#deps;
+    const queueOf = async (by: Principal, chat: ChatId) => {
+      const obtained = await this.#obtain(chat, by);
+      return 'error' in obtained ? null : obtained.resident.actor.streamLog.view.queue;
+    };
+    return runQuery({ store, models, queueOf }, viewer, name, args);
+  }
+
+  /** The chat's actor, loaded if need be. A chat that the viewer may not see looks like none. */
+  async #obtain(chat: ChatId, viewer: Principal | null): Promise<Obtained> {
+    for (let tries = 0; tries < HOST_LIMITS.triesMax; tries++) {
+      const resident = this.#residents.get(chat);
+      if (resident !== undefined) {
+        await resident.ready;
+        if (resident.actor.ended !== null) continue;
+        return maySee(resident.actor, viewer) ? { resident } : GONE;
+      }
+      if (this.#draining) return { error: errorBody('shutting_down', undefined, 1_000) };
+      // Everybody waits for the same promise, so that commands reach the actor in the order in which they came. Somebody
+      // else's load may have been refused to them only: look again when it is done.
+      const pending = this.#loading.get(chat);
+      const error = await (pending ?? this.#load(chat, viewer));
+      if (pending === undefined && error !== null) return { error };
+    }
+    return { error: errorBody('unavailable', undefined, 1_000) };
+  }
+
+  #load(chat: ChatId, viewer: Principal | null): Promise<ErrorBody | null> {
+    if (this.#residents.size >= this.#deps.host.residentMax && !this.#makeRoom()) {
+      return Promise.resolve(errorBody('unavailable', 'too many chats are active', 1_000));
+    }
+    const loading = this.#activate(chat, viewer).finally(() => this.#loading.delete(chat));
+    this.#loading.set(chat, loading);
+    return loading;
+  }
+
+  async #activate(chat: ChatId, viewer: Principal | null): Promise<ErrorBody | null> {
+    const result = await this.#activations.load({ chat, viewer });
+    if (result.outcome === 'gone') return errorBody('not_found');
+    if (result.outcome !== 'activated') return errorBody('unavailable', undefined, 1_000);
+    const crashed = this.#crashes.count(chat, this.#deps.clock.nowMs()) >= HOST_LIMITS.crashesMax;
+    const onEnded = (actor: ChatActor, reason: EndReason): void => this.#ended(actor, reason);
+    const actor = new ChatActor({ ...this.#deps, onEnded }, result.record, crashed);
+    const runner = new CommandRunner(actor, result.record, this.#family);
+    // A crash in its first task has ended it already, and its revival is under way.
+    if (actor.ended !== null) return errorBody('unavailable', undefined, 1_000);
+    this.#residents.set(chat, { actor, runner, ready: actor.settled() });
+    return null;
+  }
+
+  #ended(actor: ChatActor, reason: EndReason): void {
+    const { chat } = actor;
+    const resident = this.#residents.get(chat);
+    if (resident?.actor === actor) {
+      this.#residents.delete(chat);
+      resident.runner.end();
+    }
+    if (reason === 'passivated' || reason === 'drained') return;
+    this.#log.warn('actor ended', { chat, reason, epoch: actor.epoch });
+    if (reason === 'crashed' || reason === 'rejected') this.#crashes.note(chat, this.#deps.clock.nowMs());
+    if (!this.#draining) this.#revivals.add(chat);
+  }
+
+  /** Loads a chat on the node's own behalf; false when it has to be tried again. */
+  async #revive(chat: ChatId): Promise<boolean> {
+    const obtained = await this.#obtain(chat, null);
+    return !('error' in obtained) || obtained.error.code === 'not_found' || this.#draining;
+  }
+
+  async #takeUpDue(): Promise<void> {
+    const { store, clock } = this.#deps;
+    const seen = new Set<ChatId>();
+    // Repeated until a scan brings nothing new: one batch is not all there is.
+    for (;;) {
+      const due = await store.due(clock.nowMs(), HOST_LIMITS.dueBatch);
+      if (due.outcome === 'unavailable') return;
+      const fresh = due.value.filter((chat) => !this.#residents.has(chat) && !seen.has(chat));
+      if (fresh.length === 0) return;
+      for (const chat of fresh) seen.add(chat);
+      await Promise.all(fresh.map((chat) => this.#revive(chat)));
+    }
+  }
+
+  async #sweep(): Promise<void> {
+    const { clock, host } = this.#deps;
+    const idleSince = clock.nowMs() - host.passivateAfterMs;
+    const idle = [...this.#residents.values()].filter(({ actor }) => isIdle(actor) && actor.lastUsedMs <= idleSince);
+    await Promise.all(idle.map(({ actor }) => actor.passivate()));
+  }
+
+  /** Lets the longest unused chat at rest go; false when every chat is in use. */
+  #makeRoom(): boolean {
+    let oldest: ChatActor | null = null;
+    for (const { actor } of this.#residents.values()) {
+      if (isIdle(actor) && (oldest === null || actor.lastUsedMs < oldest.lastUsedMs)) oldest = actor;
+    }
+    void oldest?.passivate();
+    return oldest !== null;
+  }
+
+  async #quiesce(chats: readonly ChatId[]): Promise<() => void> {
+    const obtained = await Promise.all(chats.map((chat) => this.#obtain(chat, null)));
+    const actors = obtained.flatMap((found) => ('resident' in found ? [found.resident.actor] : []));
+    const releases = await Promise.all(actors.map((actor) => actor.quiesce()));
+    return () => {
+      for (const release of releases) release();
+    };
+  }
+
+  /** `updated_at` moves on the chat that was named only: the others change with it. */
+  #noteArchived(chats: readonly ChatId[]): void {
+    for (const id of chats) {
+      const actor = this.#residents.get(id)?.actor;
+      actor?.post(async () => {
+        if (actor.state.chat.archived) return;
+        const chat = { ...actor.state.chat, archived: true };
+        actor.adopt({ ...actor.state, chat });
+        actor.show([{ kind: 'chat', chat }]);
+      });
+    }
+  }
+
+  #every(periodMs: number, task: () => Promise<void>): void {
+    let cancel = (): void => undefined;
+    const arm = (): void => {
+      cancel = this.#deps.clock.after(periodMs, () => {
+        void task().finally(() => {
+          if (!this.#draining) arm();
+        });
+      });
+    };
+    arm();
+    this.#cancelTimers.push(() => cancel());
+  }
+}
+
+function isIdle(actor: ChatActor): boolean {
+  return actor.atRest && actor.streamLog.followers === 0;
+}
+
+function maySee(actor: ChatActor, viewer: Principal | null): boolean {
+  return viewer === null || viewer.owner === actor.state.chat.owner || SEES_ALL.has(viewer.role);
+}

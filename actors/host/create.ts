@@ -1,0 +1,74 @@
+// `chats.create`: the one command without a chat. The chat's id derives from the owner and the command id, so that a
+// retry that reaches another node makes the same chat.
+
+import { createHash } from 'node:crypto';
+import { errorBody } from '../../protocol/errors.ts';
+import { uuidFromBytes, uuidV7Ms, type ChatId, type CommandId, type OwnerId } from '../../protocol/ids.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import { wireChat } from '../../protocol/wire-content.ts';
+import { must } from '../../protocol/assert.ts';
+import { isSameCommand } from '../chat/command-memory.ts';
+import { encodeReplyBody, hashArgs, refusal } from '../chat/command-runner.ts';
+import { parseNewChat } from '../chat/commands.ts';
+import type { ChatStore, Clock, CommandReply, ModelDirectory, Principal } from '../ports.ts';
+import type { CommandRequest } from './api.ts';
+
+type CreateDeps = { readonly store: ChatStore; readonly models: ModelDirectory; readonly clock: Clock };
+
+export async function createChat(
+  deps: CreateDeps,
+  principal: Principal,
+  request: CommandRequest,
+): Promise<CommandReply> {
+  const { store, models, clock } = deps;
+  const parsed = parseNewChat(request.args);
+  if (!parsed.ok) return refusal(parsed.error);
+  const { model, ...args } = parsed.value;
+  if (model !== null && models.find(model) === null) return refusal(errorBody('unknown_model'));
+  const nowMs = clock.nowMs();
+  const madeMs = uuidV7Ms(request.id);
+  if (madeMs === null || madeMs > nowMs + LIMITS.commandReplyMs) return refusal(errorBody('bad_command_id'));
+  const command = {
+    principal: principal.owner,
+    id: request.id,
+    name: request.name,
+    argsHash: hashArgs(request.rawArgs),
+  };
+  if (madeMs < nowMs - LIMITS.commandReplyMs) {
+    const found = await store.findCommand(principal.owner, null, request.id);
+    if (found.outcome === 'unavailable') return refusal(errorBody('unavailable', undefined, 1_000));
+    if (found.value === null) return refusal(errorBody('expired'));
+  }
+  const chat = {
+    ...args,
+    id: chatIdOf(principal.owner, request.id),
+    owner: principal.owner,
+    model: model ?? models.defaultId,
+    createdAtMs: nowMs,
+  };
+  const result = await store.create(chat, { ...command, createdAtMs: nowMs }, (created) =>
+    encodeReplyBody({ ok: true, result: { chat: wireChat(created) } }),
+  );
+  switch (result.outcome) {
+    case 'created':
+      return result.reply;
+    case 'repeated':
+      return isSameCommand(result.row, command) ? result.row.reply : refusal(errorBody('id_reused'));
+    case 'already_applied':
+      return refusal(errorBody('already_applied'));
+    case 'no_parent':
+      return refusal(errorBody('not_found', 'the parent'));
+    case 'parent_archived':
+      return refusal(errorBody('parent_archived'));
+    case 'unavailable':
+      return refusal(errorBody('unavailable', undefined, 1_000));
+  }
+}
+
+/** A UUIDv8 (RFC 9562 §5.8) from SHA-256 of owner and command id. */
+export function chatIdOf(owner: OwnerId, command: CommandId): ChatId {
+  const bytes = new Uint8Array(createHash('sha256').update(`${owner}\0${command}`).digest().subarray(0, 16));
+  bytes[6] = (must(bytes[6], 'a digest is longer') & 0x0f) | 0x80;
+  bytes[8] = (must(bytes[8], 'a digest is longer') & 0x3f) | 0x80;
+  return must(uuidFromBytes<ChatId>(bytes), 'there are 16 bytes');
+}

@@ -1,0 +1,33 @@
+// Limits of the host: how many chats are active, and how their actors come and go.
+
+export type HostSettings = {
+  /** Actors in memory at once. More: the longest unused at rest leave; if there is none, `unavailable`. */
+  readonly residentMax: number;
+  /** An actor at rest that nobody follows leaves memory after this time. */
+  readonly passivateAfterMs: number;
+  /** How long a node that goes down waits for turns to end; what runs then is taken up again by whoever comes next. */
+  readonly drainMs: number;
+};
+
+export const HOST_DEFAULTS: HostSettings = { residentMax: 20_000, passivateAfterMs: 120_000, drainMs: 5_000 };
+
+export const HOST_LIMITS = {
+  /** Chats activated in one round to storage. */
+  activationBatch: 100,
+  /** Activations that wait. More: `unavailable`. */
+  activationsWaiting: 10_000,
+  /** Asking the next actor when one ends under a command or an attach. */
+  triesMax: 5,
+  /** Crashes within the window after which a chat's turn is given up (P12). */
+  crashesMax: 3,
+  crashWindowMs: 60_000,
+  /** Chats whose crashes are remembered; more: the oldest are forgotten. */
+  crashedChats: 1_000,
+  /** First wait before a running chat is loaded again after its actor ended; doubles up to the ceiling. */
+  reviveBaseMs: 100,
+  reviveCeilingMs: 10_000,
+  sweepEveryMs: 5_000,
+  /** Running or due chats taken over in one scan. */
+  dueBatch: 100,
+  dueEveryMs: 30_000,
+} as const;

@@ -1,0 +1,64 @@
+// A snapshot in pieces: the state of a chat as of one position, cut so that no frame is larger than a reader can take.
+
+import type { Message } from '../../protocol/content.ts';
+import type { LiveTurn } from '../../protocol/events.ts';
+import type { SnapshotHead, SnapshotPiece } from '../../protocol/frames.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import { sliceUtf8, utf8Length } from '../../protocol/text.ts';
+
+/** Room for the keys and numbers of a message or a slice beside its text, in bytes. */
+const OVERHEAD_BYTES = 512;
+
+/** Gives the pieces one by one, null after the last; each holds at most about `LIMITS.snapshotPieceBytes`. */
+export function snapshotPieces(head: SnapshotHead, messages: readonly Message[]): () => SnapshotPiece | null {
+  const pieces = cut(head, messages);
+  return () => {
+    const next = pieces.next();
+    return next.done ? null : next.value;
+  };
+}
+
+function* cut(head: SnapshotHead, messages: readonly Message[]): Generator<SnapshotPiece, void> {
+  let first: SnapshotHead | null = { ...head, live: head.live === null ? null : withoutText(head.live) };
+  let batch: Message[] = [];
+  let live: [number, number, string][] = [];
+  let bytes = headBytes(head);
+  for (const item of items(messages, head.live)) {
+    if (bytes + item.bytes > LIMITS.snapshotPieceBytes && batch.length + live.length > 0) {
+      yield { last: false, head: first, messages: batch, live };
+      [first, batch, live, bytes] = [null, [], [], 0];
+    }
+    bytes += item.bytes;
+    if ('message' in item) batch.push(item.message);
+    else live.push(item.slice);
+  }
+  yield { last: true, head: first, messages: batch, live };
+}
+
+type Item =
+  | { readonly bytes: number; readonly message: Message }
+  | { readonly bytes: number; readonly slice: [number, number, string] };
+
+function* items(messages: readonly Message[], live: LiveTurn | null): Generator<Item, void> {
+  for (const message of messages) yield { bytes: messageBytes(message), message };
+  for (const block of live?.blocks ?? []) {
+    for (let offset = 0; offset < block.bytes;) {
+      const slice = sliceUtf8(block.text, offset, LIMITS.inlinePartBytes);
+      yield { bytes: slice.bytes + OVERHEAD_BYTES, slice: [block.index, slice.offset, slice.text] };
+      offset = slice.offset + slice.bytes;
+    }
+  }
+}
+
+function withoutText(live: LiveTurn): LiveTurn {
+  return { ...live, blocks: live.blocks.map((block) => ({ ...block, text: '', bytes: 0 })) };
+}
+
+function messageBytes(message: Message): number {
+  return message.parts.reduce((sum, part) => sum + ('text' in part ? utf8Length(part.text) : 0), OVERHEAD_BYTES);
+}
+
+function headBytes(head: SnapshotHead): number {
+  const texts = head.queue.flatMap((item) => item.parts.map((part) => part.text));
+  return texts.reduce((sum, text) => sum + utf8Length(text) + OVERHEAD_BYTES, OVERHEAD_BYTES);
+}

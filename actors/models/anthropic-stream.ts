@@ -1,0 +1,210 @@
+// Accumulates the raw events of one Anthropic message: by block index, into the sink and into provider blocks.
+//
+// Raw, because the SDK's own helper repairs cut tool input, and because its loop ends the same way for a whole message
+// and for a body that was cut: only `message_stop` makes `complete` true. Unknown events, blocks and deltas are let
+// through: the API adds them without a new version.
+
+import type { BlockType, Usage } from '../../protocol/content.ts';
+import type { ProviderBlocks, StepSink, StopReason } from '../ports.ts';
+import { type OpenBlock, encodeBlocks, openBlock, promptForm } from './anthropic-blocks.ts';
+import { type JsonObject, asCount, asString, isObject } from './json.ts';
+import { TextGuard } from './text-guard.ts';
+
+/** The rule of thumb for English; only for output that the provider never counted for us. */
+const CHARS_PER_TOKEN = 4;
+
+/** A block and its place on the screen: `shown` is its number in the sink, null as long as there is nothing to show. */
+type LiveBlock = { readonly block: OpenBlock; readonly guard: TextGuard; shown: number | null };
+
+export type MessageEnd =
+  | { readonly kind: 'stop'; readonly reason: StopReason }
+  /** The model called a tool although none was declared. */
+  | { readonly kind: 'tool_use' };
+
+export class MessageAccumulator {
+  readonly #sink: StepSink;
+  /** By the provider's index, in the order of their start. */
+  readonly #blocks = new Map<number, LiveBlock>();
+  #nextShown = 0;
+  #usage: Usage | null = null;
+  #outputChars = 0;
+  #stopReason: string | null = null;
+  #complete = false;
+
+  constructor(sink: StepSink) {
+    this.#sink = sink;
+  }
+
+  /** `message_stop` was seen: nothing else makes a stream a success. */
+  get complete(): boolean {
+    return this.#complete;
+  }
+
+  /** Takes one event of the stream, whatever it is. */
+  apply(event: unknown): void {
+    if (this.#complete || !isObject(event)) return;
+    switch (event['type']) {
+      case 'message_start':
+        if (isObject(event['message'])) this.#countUsage(event['message']['usage']);
+        return;
+      case 'content_block_start':
+        this.#start(event);
+        return;
+      case 'content_block_delta':
+        this.#delta(event);
+        return;
+      case 'content_block_stop':
+        this.#end(this.#live(event));
+        return;
+      case 'message_delta':
+        if (isObject(event['delta'])) this.#stopReason = asString(event['delta']['stop_reason']) ?? this.#stopReason;
+        this.#countUsage(event['usage']);
+        return;
+      case 'message_stop':
+        this.#stop();
+        return;
+      default:
+        return;
+    }
+  }
+
+  /** How a complete message ended. Reasons that we do not know count as its natural end. */
+  end(): MessageEnd {
+    switch (this.#stopReason) {
+      case 'max_tokens':
+        return { kind: 'stop', reason: 'max_tokens' };
+      case 'refusal':
+        return { kind: 'stop', reason: 'refusal' };
+      case 'model_context_window_exceeded':
+        return { kind: 'stop', reason: 'context_overflow' };
+      case 'tool_use':
+        return { kind: 'tool_use' };
+      // `pause_turn` comes only with server tools, which no request of ours declares: what there is, is the answer.
+      default:
+        return { kind: 'stop', reason: 'end_turn' };
+    }
+  }
+
+  /**
+   * What may go back into a prompt. Of a refused message nothing may: the API keeps refusing while it is there, so the
+   * array is empty, and the request builder leaves the message out.
+   */
+  provider(): ProviderBlocks | null {
+    if (this.#stopReason === 'refusal') return encodeBlocks([]);
+    return promptForm(Array.from(this.#blocks.values(), (live) => live.block));
+  }
+
+  /** Null as long as the provider said nothing of it. Short of `message_stop` the output is a lower bound or a guess. */
+  usage(): Usage | null {
+    if (this.#usage === null || this.#complete) return this.#usage;
+    const guess = Math.ceil(this.#outputChars / CHARS_PER_TOKEN);
+    return { ...this.#usage, output_tokens: Math.max(this.#usage.output_tokens, guess) };
+  }
+
+  #live(event: JsonObject): LiveBlock | undefined {
+    const index = asCount(event['index']);
+    return index === null ? undefined : this.#blocks.get(index);
+  }
+
+  #start(event: JsonObject): void {
+    const index = asCount(event['index']);
+    const start = event['content_block'];
+    if (index === null || this.#blocks.has(index) || !isObject(start)) return;
+    const block = openBlock(start, asString(start['type']) ?? 'unknown');
+    const live: LiveBlock = { block, guard: new TextGuard(), shown: null };
+    this.#blocks.set(index, live);
+    // Thinking shows from its start, even when its text is kept from us; a text only once there is some.
+    if (shownAs(block) === 'reasoning') this.#show(live);
+    this.#emit(live, block.text);
+  }
+
+  #delta(event: JsonObject): void {
+    const live = this.#live(event);
+    const delta = event['delta'];
+    if (live === undefined || live.block.ended || !isObject(delta)) return;
+    const { block } = live;
+    switch (delta['type']) {
+      case 'text_delta':
+        this.#append(live, asString(delta['text']));
+        return;
+      case 'thinking_delta':
+        this.#append(live, asString(delta['thinking']));
+        return;
+      case 'signature_delta':
+        block.signature = asString(delta['signature']) ?? block.signature;
+        return;
+      case 'input_json_delta':
+        block.inputJson += asString(delta['partial_json']) ?? '';
+        this.#outputChars += asString(delta['partial_json'])?.length ?? 0;
+        return;
+      case 'citations_delta':
+        block.citations.push(delta['citation']);
+        return;
+      default:
+        block.hasUnknownDelta = true;
+        return;
+    }
+  }
+
+  #append(live: LiveBlock, piece: string | null): void {
+    if (piece === null) return;
+    live.block.text += piece;
+    this.#emit(live, piece);
+  }
+
+  #emit(live: LiveBlock, piece: string): void {
+    if (shownAs(live.block) === null || piece === '') return;
+    this.#outputChars += piece.length;
+    const text = live.guard.push(piece);
+    if (text !== '') this.#sink.blockDelta(live.shown ?? this.#show(live), text);
+  }
+
+  #show(live: LiveBlock): number {
+    const shown = this.#nextShown++;
+    live.shown = shown;
+    this.#sink.blockStart(shown, shownAs(live.block) ?? 'text');
+    return shown;
+  }
+
+  #end(live: LiveBlock | undefined): void {
+    if (live === undefined || live.block.ended) return;
+    const rest = live.guard.flush();
+    if (rest !== '') this.#sink.blockDelta(live.shown ?? this.#show(live), rest);
+    live.block.ended = true;
+    if (live.shown !== null) this.#sink.blockEnd(live.shown);
+  }
+
+  #stop(): void {
+    for (const live of this.#blocks.values()) this.#end(live);
+    this.#complete = true;
+    if (this.#usage === null) return;
+    this.#usage = { ...this.#usage, estimated: false };
+    this.#sink.usage(this.#usage);
+  }
+
+  /** Running totals: a figure that is there overwrites, and is never added. */
+  #countUsage(usage: unknown): void {
+    if (!isObject(usage)) return;
+    const before = this.#usage;
+    this.#usage = {
+      input_tokens: asCount(usage['input_tokens']) ?? before?.input_tokens ?? 0,
+      output_tokens: asCount(usage['output_tokens']) ?? before?.output_tokens ?? 0,
+      cache_read_tokens: asCount(usage['cache_read_input_tokens']) ?? before?.cache_read_tokens ?? 0,
+      cache_write_tokens: asCount(usage['cache_creation_input_tokens']) ?? before?.cache_write_tokens ?? 0,
+      estimated: true,
+    };
+    this.#sink.usage(this.#usage);
+  }
+}
+
+function shownAs(block: OpenBlock): BlockType | null {
+  switch (block.type) {
+    case 'text':
+      return 'text';
+    case 'thinking':
+    case 'redacted_thinking':
+      return 'reasoning';
+    default:
+      return null;
+  }
+}

@@ -1,0 +1,67 @@
+import { describe, expect, test } from 'vitest';
+
+import { type CatalogueConfig, type ModelCatalogue, modelCatalogue } from './catalogue.ts';
+import { FREE } from './price.ts';
+
+const CLOCK = { nowMs: () => 0, after: () => () => undefined };
+const ANTHROPIC = { apiKey: 'k', baseUrl: null, models: [] };
+const NOTHING: CatalogueConfig = { clock: CLOCK, anthropic: null, scripted: false, defaultModel: null };
+
+function ready(config: Partial<CatalogueConfig>): ModelCatalogue {
+  const result = modelCatalogue({ ...NOTHING, ...config });
+  if (result.outcome === 'fault') throw new Error(result.fault);
+  return result.catalogue;
+}
+
+describe('the catalogue', () => {
+  test('[models] without a key the scripted model is the default, and free', () => {
+    const catalogue = ready({ scripted: true });
+    expect(catalogue.list()).toEqual([{ id: 'scripted', default: true }]);
+    expect(catalogue.defaultId).toBe('scripted');
+    expect(catalogue.find('scripted')).toMatchObject({ provider: 'scripted', providerModel: 'scripted', price: FREE });
+    expect(catalogue.find('anthropic/claude-sonnet-5-5')).toBeNull();
+  });
+
+  test('[models] with a key its provider comes first, and any model of it is found', () => {
+    const catalogue = ready({ anthropic: ANTHROPIC, scripted: true });
+    expect(catalogue.list().map(({ id }) => id)).toEqual(['anthropic/claude-sonnet-5-5', 'scripted']);
+    expect(catalogue.find('anthropic/claude-of-tomorrow')).toMatchObject({
+      provider: 'anthropic',
+      providerModel: 'claude-of-tomorrow',
+      price: null,
+      contextWindow: null,
+    });
+  });
+
+  test('[models] what the configuration knows of a model is used', () => {
+    const model = { model: 'm-1', maxOutputTokens: 100, contextWindow: 1_000, price: FREE };
+    const catalogue = ready({ anthropic: { ...ANTHROPIC, models: [model] }, defaultModel: 'anthropic/m-1' });
+    expect(catalogue.list()).toEqual([{ id: 'anthropic/m-1', default: true }]);
+    expect(catalogue.find('anthropic/m-1')).toMatchObject({ maxOutputTokens: 100, contextWindow: 1_000, price: FREE });
+  });
+
+  test.each([
+    '',
+    'anthropic/',
+    'anthropic/a b',
+    'anthropic/\n',
+    `anthropic/${'x'.repeat(201)}`,
+    'openai/gpt',
+    'claude',
+    'scripted/x',
+    '__proto__',
+  ])('[models] %j is no model', (id) => {
+    expect(ready({ anthropic: ANTHROPIC, scripted: true }).find(id)).toBeNull();
+  });
+
+  test('[models] no model at all, or a default that is not set up, is a fault in one sentence', () => {
+    expect(modelCatalogue(NOTHING)).toMatchObject({
+      outcome: 'fault',
+      fault: expect.stringContaining('No model is set up') as string,
+    });
+    expect(modelCatalogue({ ...NOTHING, scripted: true, defaultModel: 'anthropic/x' })).toEqual({
+      outcome: 'fault',
+      fault: 'The default model "anthropic/x" is not set up; there are: scripted.',
+    });
+  });
+});

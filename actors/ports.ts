@@ -1,0 +1,436 @@
+// What the actors need from outside: the same actors run on real parts in production and on small fakes in the
+// simulation. Expected failures are values; a port throws for bugs only.
+
+import type {
+  BlockType,
+  Chat,
+  ChatStatus,
+  Message,
+  QueuedMessage,
+  Role,
+  Usage,
+  Visibility,
+  Part,
+} from '../protocol/content.ts';
+import type { ErrorBody } from '../protocol/errors.ts';
+import type { AttemptId, ChatId, CommandId, Epoch, NodeId, OwnerId, TurnId } from '../protocol/ids.ts';
+import type { Position } from '../protocol/position.ts';
+
+export interface Clock {
+  /** Unix milliseconds; never goes back within a process. */
+  nowMs(): number;
+  /** Runs `task` once after `delayMs`; the function returned takes that back. */
+  after(delayMs: number, task: () => void): () => void;
+}
+
+export interface Random {
+  bytes(length: number): Uint8Array;
+  /** In [0, 1). */
+  fraction(): number;
+}
+
+/** Constant messages, fields for the rest; never prompts, replies or tokens. Carries its context (node, chat). */
+export interface Log {
+  error(message: string, fields?: Readonly<Record<string, unknown>>): void;
+  warn(message: string, fields?: Readonly<Record<string, unknown>>): void;
+  info(message: string, fields?: Readonly<Record<string, unknown>>): void;
+  child(context: Readonly<Record<string, string>>): Log;
+}
+
+/** Who acts. `auditor` and `admin` read the chats of others; nobody writes to them. */
+export type Principal = {
+  readonly owner: OwnerId;
+  readonly role: 'member' | 'auditor' | 'admin';
+  readonly groups: readonly string[];
+};
+
+// ---------------------------------------------------------------------------------------------------- model
+
+export type ModelClient = {
+  /** Streams one attempt into `sink`. Resolves once, never rejects; after `signal` it resolves promptly with `aborted`. */
+  stream(request: ModelRequest, sink: StepSink, signal: AbortSignal): Promise<AttemptResult>;
+};
+
+/** A model as it is set up here. */
+export type ModelBinding = {
+  readonly client: ModelClient;
+  /** For the ledger. */
+  readonly provider: string;
+  /** The provider's id of the model, an opaque string. */
+  readonly providerModel: string;
+  readonly maxOutputTokens: number;
+  /** Micro-dollars of an attempt; null is unpriced. */
+  cost(usage: Usage): bigint | null;
+};
+
+export type ModelDirectory = {
+  readonly defaultId: string;
+  find(id: string): ModelBinding | null;
+  list(): readonly { readonly id: string; readonly default: boolean }[];
+};
+
+export type ModelRequest = {
+  /** As in `ModelBinding.providerModel`. */
+  readonly model: string;
+  readonly system: readonly string[];
+  readonly items: readonly PromptItem[];
+  readonly maxOutputTokens: number;
+  readonly chat: ChatId;
+  readonly attempt: AttemptId;
+  /** From 1 in each step: the scripted model fails by it. */
+  readonly attemptNumber: number;
+};
+
+/** One message of the prompt ledger (P8). Items are only ever appended, but for fork events. */
+export type PromptItem = {
+  readonly role: 'user' | 'assistant';
+  readonly parts: readonly Part[];
+  /** What its provider sent, byte for byte; sent back to that provider instead of `parts`. */
+  readonly provider: ProviderBlocks | null;
+};
+
+/** `json` is a JSON array of the provider's content blocks, in UTF-8. */
+export type ProviderBlocks = { readonly provider: string; readonly json: Uint8Array };
+
+/** Where an adapter writes what it receives. Calls after the attempt was aborted are ignored. */
+export type StepSink = {
+  /** Blocks are numbered 0, 1, … in the order in which they start. */
+  blockStart(index: number, type: BlockType): void;
+  blockDelta(index: number, text: string): void;
+  blockEnd(index: number): void;
+  /** Overwrites what was known before: providers send running totals. */
+  usage(usage: Usage): void;
+  /** Bytes came in, of whatever kind: feeds the idle watchdog. */
+  activity(): void;
+};
+
+/** Kinds of provider failures, after the provider's own typed errors (never by matching text where a type exists). */
+export type ModelErrorKind =
+  | 'overloaded'
+  | 'rate_limited'
+  | 'unavailable'
+  | 'silent'
+  | 'cut'
+  | 'unauthorized'
+  | 'spend_limit'
+  | 'bad_request'
+  | 'model_not_found'
+  | 'context_overflow';
+
+export type ModelError = {
+  readonly kind: ModelErrorKind;
+  /** HTTP status where there was one. */
+  readonly status: number | null;
+  /** The provider's id of the request, for logs and the ledger. */
+  readonly requestId: string | null;
+  /** Fit for the chat's owner: never a prompt, a key or a body. */
+  readonly detail: string;
+  /** What the provider asks to wait at least, in milliseconds. */
+  readonly retryAfterMs: number | null;
+};
+
+export type StopReason = 'end_turn' | 'max_tokens' | 'refusal' | 'context_overflow';
+
+/** `provider` holds what may go back into a prompt: finished blocks, text so far; no unsigned reasoning. */
+export type AttemptResult =
+  | {
+      readonly outcome: 'completed';
+      readonly stopReason: StopReason;
+      readonly provider: ProviderBlocks | null;
+      readonly usage: Usage;
+      readonly requestId: string | null;
+    }
+  | {
+      readonly outcome: 'failed';
+      readonly error: ModelError;
+      readonly provider: ProviderBlocks | null;
+      readonly usage: Usage | null;
+    }
+  | {
+      readonly outcome: 'aborted';
+      readonly provider: ProviderBlocks | null;
+      readonly usage: Usage | null;
+      readonly requestId: string | null;
+    };
+
+// ---------------------------------------------------------------------------------------------------- storage
+
+/** A chat as its actor loads it. */
+export type ChatRecord = {
+  readonly chat: Chat;
+  readonly systemPrompt: string | null;
+  /** Fixed at the first request of the chat: what was sent as its system prompt ever since. */
+  readonly fixedSystem: readonly string[] | null;
+  /** The epoch that this activation took. */
+  readonly epoch: Epoch;
+  /** Last position of the epoch before when that ended in order, else null. */
+  readonly sealed: Position | null;
+  /** Number of the next message. */
+  readonly nextNumber: number;
+  readonly turn: TurnRecord | null;
+  readonly queue: readonly QueuedMessage[];
+  /** Attempts without a settlement: the epochs that opened them are over. */
+  readonly openAttempts: readonly AttemptOpening[];
+  /** Of the turn's current step, ascending. */
+  readonly journal: readonly JournalPack[];
+  /** Commands of the last 24 h, newest first, at most as many as the activation asked for. */
+  readonly commands: readonly CommandRow[];
+  /** `commands` holds all of the last 24 h: one that is not among them was never applied. */
+  readonly commandsComplete: boolean;
+  readonly wakeAtMs: number | null;
+};
+
+/** What has to survive of the turn that runs. */
+export type TurnRecord = {
+  readonly id: TurnId;
+  readonly model: string;
+  readonly step: number;
+  /** Attempts of the step so far; the open one included. */
+  readonly attempt: number;
+  /** Somebody asked to stop: no attempt may follow. */
+  readonly stopping: 'stopped' | 'interrupted' | null;
+  /** While waiting for the next attempt. */
+  readonly retry: { readonly error: ErrorBody; readonly atMs: number; readonly delayMs: number } | null;
+  /** Recoveries of this turn so far: bounded, with the reason `chat_crashed` at its end. */
+  readonly recoveries: number;
+};
+
+export type AttemptOpening = {
+  readonly id: AttemptId;
+  readonly turn: TurnId;
+  readonly step: number;
+  readonly attempt: number;
+  readonly provider: string;
+  readonly model: string;
+  readonly startedAtMs: number;
+};
+
+export type AttemptOutcome = 'completed' | 'failed' | 'aborted' | 'lost';
+
+export type AttemptSettlement = {
+  readonly id: AttemptId;
+  readonly outcome: AttemptOutcome;
+  readonly errorCode: string | null;
+  readonly requestId: string | null;
+  readonly settledAtMs: number;
+  /** Null when nothing was ever heard of it. */
+  readonly usage: Usage | null;
+  /** Micro-dollars; null is unpriced, 0 is free (P10). */
+  readonly costMicros: bigint | null;
+};
+
+/** Streamed blocks of the open attempt since the pack before. */
+export type JournalPack = {
+  readonly turn: TurnId;
+  readonly step: number;
+  readonly attempt: number;
+  /** From 1 within the attempt. */
+  readonly pack: number;
+  /** The last position that the pack covers. */
+  readonly position: Position;
+  readonly entries: readonly JournalEntry[];
+};
+
+/** Text appended to a block, and whether the block had ended by then. `offset` in bytes of UTF-8. */
+export type JournalEntry = {
+  readonly index: number;
+  readonly type: BlockType;
+  readonly offset: number;
+  readonly text: string;
+  readonly ended: boolean;
+};
+
+export type CommandRow = {
+  readonly principal: OwnerId;
+  readonly id: CommandId;
+  readonly name: string;
+  /** SHA-256 of the raw argument bytes. */
+  readonly argsHash: Uint8Array;
+  readonly reply: CommandReply;
+  readonly createdAtMs: number;
+};
+
+/** The body of a reply as it was first encoded: a retry gets the same bytes (P3). */
+export type CommandReply = { readonly ok: boolean; readonly body: Uint8Array };
+
+export type NewMessage = {
+  readonly number: number;
+  readonly id: string;
+  readonly position: Position;
+  readonly role: Role;
+  readonly visibility: Visibility;
+  readonly parts: readonly Part[];
+  readonly provider: ProviderBlocks | null;
+  readonly createdAtMs: number;
+  readonly createdBy: OwnerId | null;
+  readonly model: string | null;
+  readonly turn: TurnId | null;
+  readonly step: number | null;
+  readonly interrupted: boolean;
+  readonly usage: Usage | null;
+  readonly costMicros: bigint | null;
+};
+
+/** Only the columns that are there are written. */
+export type ChatPatch = {
+  readonly title?: string | null;
+  readonly status?: ChatStatus;
+  readonly archived?: boolean;
+  readonly model?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly lastError?: ErrorBody | null;
+  readonly turn?: TurnRecord | null;
+  readonly fixedSystem?: readonly string[];
+  readonly nextNumber?: number;
+  readonly wakeAtMs?: number | null;
+};
+
+/** One durable step of a chat: all of it or nothing of it. */
+export type CommitIntent = {
+  readonly chat: ChatId;
+  /** Refused as `stale` unless it is the chat's epoch when the transaction has locked the row (P1). */
+  readonly epoch: Epoch;
+  readonly atMs: number;
+  /** Refused as `archived` when the chat is, by then. */
+  readonly requireUnarchived: boolean;
+  readonly patch: ChatPatch;
+  /** The owner's list shows a difference: `updated_at` and the feed move. */
+  readonly listed: boolean;
+  readonly messages: readonly NewMessage[];
+  readonly enqueue: readonly QueuedMessage[];
+  /** Before all that wait, the first of these foremost. */
+  readonly enqueueFirst: readonly QueuedMessage[];
+  readonly dequeue: readonly CommandId[];
+  readonly commands: readonly CommandRow[];
+  readonly attemptsOpened: readonly AttemptOpening[];
+  readonly attemptsSettled: readonly AttemptSettlement[];
+  readonly journal: readonly JournalPack[];
+  /** Drop every pack of the chat. */
+  readonly clearJournal: boolean;
+  /** After a crash: events of that epoch behind that seq are void. */
+  readonly retract: Position | null;
+};
+
+export type CommitResult =
+  | { readonly outcome: 'committed' }
+  /** The chat has another epoch: this activation is over. */
+  | { readonly outcome: 'stale' }
+  | { readonly outcome: 'archived' }
+  /** Postgres rejects this intent for what it holds (SQLSTATE 22 or 23). */
+  | { readonly outcome: 'rejected'; readonly sqlstate: string; readonly detail: string }
+  /** It was certainly not applied; the same intent may be handed in again. */
+  | { readonly outcome: 'unavailable'; readonly detail: string }
+  /** The connection was lost at the commit: it may have been applied, or may yet be. Only a new epoch tells. */
+  | { readonly outcome: 'unknown'; readonly detail: string };
+
+export type Activation = {
+  readonly chat: ChatId;
+  /** Null: on the node's own behalf (wake-up, recovery). Else a chat that this one may not read is `gone`. */
+  readonly viewer: Principal | null;
+};
+
+export type ActivationResult =
+  | { readonly outcome: 'activated'; readonly record: ChatRecord }
+  | { readonly outcome: 'gone' }
+  /** A live node owns it. */
+  | { readonly outcome: 'owned'; readonly node: NodeId }
+  | { readonly outcome: 'unavailable'; readonly detail: string };
+
+export type ChatChanges = {
+  /** The client drops what it had: `messages` are the newest ones. */
+  readonly dropOlder: boolean;
+  readonly messages: readonly Message[];
+  readonly removed: readonly (readonly [number, number])[];
+  readonly hasOlder: boolean;
+  readonly retracted: Position | null;
+};
+
+export type MessagePage = { readonly messages: readonly Message[]; readonly hasMore: boolean };
+
+export type NewChat = {
+  readonly id: ChatId;
+  readonly owner: OwnerId;
+  readonly parent: ChatId | null;
+  readonly title: string | null;
+  readonly model: string;
+  readonly systemPrompt: string | null;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly createdAtMs: number;
+};
+
+export type ListRequest = {
+  readonly viewer: Principal;
+  /** Null: every chat that the viewer may see. */
+  readonly owner: OwnerId | null;
+  /** Null: both. */
+  readonly archived: boolean | null;
+  readonly limit: number;
+  /** Chats behind this one in (updated_at, id) descending. */
+  readonly after: { readonly updatedAtMs: number; readonly id: ChatId } | null;
+};
+
+/** A reading that the database could not give. */
+export type Unavailable = { readonly outcome: 'unavailable'; readonly detail: string };
+export type Read<T> = { readonly outcome: 'read'; readonly value: T } | Unavailable;
+
+export type ChatStore = {
+  /** Takes `epoch + 1` by compare-and-swap from dead, released or own incarnations and loads; one round for many. */
+  activate(activations: readonly Activation[], commandsMax: number): Promise<readonly ActivationResult[]>;
+  commit(intent: CommitIntent): Promise<CommitResult>;
+  /** Gives the chat up in order. `sealed` is the last position of the epoch. False when the epoch was another's. */
+  release(chat: ChatId, epoch: Epoch, sealed: Position): Promise<boolean>;
+
+  /** Creates, unless the command did so before: then the first reply. `reply` encodes what the row became. */
+  create(chat: NewChat, command: Omit<CommandRow, 'reply'>, reply: (chat: Chat) => CommandReply): Promise<CreateResult>;
+  /** The whole tree under `root` in one statement, fenced by the root's epoch; nothing happens while one of it runs. */
+  archiveTree(request: ArchiveRequest): Promise<ArchiveResult>;
+
+  /** What changed after `since` as of `asOf` (both of one chat): see P4. `since` null: the newest messages. */
+  changes(chat: ChatId, since: Position | null, asOf: Position): Promise<Read<ChatChanges>>;
+  page(chat: ChatId, range: PageRange): Promise<Read<MessagePage>>;
+  /** One part whole; null when there is none that the user may see. */
+  part(chat: ChatId, number: number, part: number): Promise<Read<string | null>>;
+  /** What the model may see, ascending. */
+  prompt(chat: ChatId): Promise<Read<readonly PromptItem[]>>;
+  get(viewer: Principal, chat: ChatId): Promise<Read<Chat | null>>;
+  list(request: ListRequest): Promise<Read<ChatList>>;
+  /** A command outside the actor's memory: its row, `applied` when only what it created is left, or null. */
+  findCommand(principal: OwnerId, chat: ChatId | null, id: CommandId): Promise<Read<CommandRow | 'applied' | null>>;
+  /** Chats that must run on: running or stopping, or whose wake-up is due, and that no live incarnation owns. */
+  due(nowMs: number, limit: number): Promise<Read<readonly ChatId[]>>;
+};
+
+export type PageRange = { readonly before: number | null; readonly after: number | null; readonly limit: number };
+
+export type ChatList = {
+  readonly chats: readonly Chat[];
+  readonly next: { readonly updatedAtMs: number; readonly id: ChatId } | null;
+  /** The feed's cursor of the viewer's own chats, read before the page: pages and feed give every chat. */
+  readonly feed: number;
+};
+
+export type CreateResult =
+  | { readonly outcome: 'created'; readonly reply: CommandReply }
+  /** The command was applied before; `argsHash` says whether it was the same one. */
+  | { readonly outcome: 'repeated'; readonly row: CommandRow }
+  | { readonly outcome: 'no_parent' }
+  | { readonly outcome: 'parent_archived' }
+  | { readonly outcome: 'already_applied' }
+  | Unavailable;
+
+export type ArchiveRequest = {
+  readonly chat: ChatId;
+  readonly epoch: Epoch;
+  readonly archived: boolean;
+  readonly atMs: number;
+  readonly command: CommandRow;
+};
+
+export type ArchiveResult =
+  /** `changed`: the chats of the tree that it changed, the named one included. */
+  | { readonly outcome: 'archived'; readonly changed: readonly ChatId[] }
+  | { readonly outcome: 'running'; readonly chats: readonly ChatId[] }
+  | { readonly outcome: 'parent_archived' }
+  | { readonly outcome: 'stale' }
+  | { readonly outcome: 'unknown'; readonly detail: string }
+  | Unavailable;

@@ -1,0 +1,47 @@
+// Runs the fake Anthropic server by itself: `node loadtest/fakes/main.ts --port 8089`, then point a node at it with
+// ANTHROPIC_BASE_URL and any key.
+
+import { parseArgs } from 'node:util';
+
+import { fakeHelp } from './anthropic-scenario.ts';
+import { startFakeAnthropic } from './anthropic-server.ts';
+
+const USAGE = `node loadtest/fakes/main.ts [--port 0] [--tokens 60] [--pace-ms 25]
+
+A message without a directive gets --tokens, one every --pace-ms. Port 0 takes a free one; the URL is printed.
+${fakeHelp()}
+`;
+
+const OPTIONS = {
+  port: { type: 'string', default: '0' },
+  tokens: { type: 'string', default: '60' },
+  'pace-ms': { type: 'string', default: '25' },
+  help: { type: 'boolean', default: false },
+} as const;
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options: OPTIONS });
+  if (values.help) {
+    process.stdout.write(USAGE);
+    return;
+  }
+  const fake = await startFakeAnthropic({
+    port: count('--port', values.port, 65_535),
+    defaults: {
+      tokens: count('--tokens', values.tokens, 200_000),
+      paceMs: count('--pace-ms', values['pace-ms'], 60_000),
+    },
+  });
+  process.stdout.write(`${fake.url}\n`);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void fake.stop());
+}
+
+function count(option: string, value: string, max: number): number {
+  if (/^\d{1,6}$/u.test(value) && Number(value) <= max) return Number(value);
+  throw new Error(`${option} is a number from 0 to ${max}, not ${JSON.stringify(value)}`);
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`fake: ${error instanceof Error ? error.message : String(error)} (--help says more)\n`);
+  process.exitCode = 1;
+});

@@ -1,0 +1,46 @@
+// The model contract on the scripted model, and on Anthropic's adapter with the real SDK against the fake server.
+
+import { afterAll, beforeAll } from 'vitest';
+
+import { anthropicModel } from '../../actors/models/anthropic.ts';
+import { scriptedText } from '../../actors/models/script-text.ts';
+import { scriptedModel } from '../../actors/models/scripted.ts';
+import type { ModelClient } from '../../actors/ports.ts';
+import { type FakeAnthropic, startFakeAnthropic } from '../../loadtest/fakes/anthropic-server.ts';
+import { modelContract } from './contract.ts';
+import { REAL_CLOCK } from './support.ts';
+
+const UNICODE = 'Größe 漢字 😀 👩‍👩‍👧 🇨🇭 𝒳𝒴 cafe\u0301 مرحبا 𠮷野家 →';
+const SCRIPTED_UNICODE = '/script unicode=1 deltas=60 size=1 pace=0';
+
+modelContract('scripted', {
+  client: () => scriptedModel({ clock: REAL_CLOCK, seed: 1 }),
+  twelve: '/script deltas=12 pace=0',
+  reasoning: '/script reasoning=3 deltas=5 pace=0',
+  burst: '/script deltas=12 pace=0',
+  endless: '/script deltas=5000 pace=2ms',
+  silent: '/script deltas=10 pace=0 silence=1m@2',
+  failing: '/script deltas=10 pace=0 fail=overloaded@4',
+  unicode: SCRIPTED_UNICODE,
+  unicodeText: scriptedText(SCRIPTED_UNICODE),
+});
+
+let fake: FakeAnthropic;
+let client: ModelClient;
+beforeAll(async () => {
+  fake = await startFakeAnthropic();
+  client = anthropicModel({ apiKey: 'sk-test', baseUrl: fake.url, clock: REAL_CLOCK });
+});
+afterAll(() => fake.stop());
+
+modelContract('anthropic', {
+  client: () => client,
+  twelve: 'fake: tokens=12',
+  reasoning: 'fake: thinking=3 tokens=5',
+  burst: 'fake: tokens=12 chunks=joined',
+  endless: 'fake: tokens=5000 pace=2ms',
+  silent: 'fake: tokens=10 fail=silence@2',
+  failing: 'fake: tokens=10 fail=overloaded_error@4 times=1000',
+  unicode: `fake: chunks=byte text=${JSON.stringify(UNICODE)}`,
+  unicodeText: UNICODE,
+});
