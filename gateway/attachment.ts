@@ -1,0 +1,238 @@
+// A session following one chat: where the client is, and what it gets next.
+//
+// States: `asking` (the host was asked to attach), `snapshot` (ready for the first piece and, then, once per pull of the
+// client), `following` (events are
+// read from the log), `waiting` (a back-off before the host is asked again), `over` (nothing more is sent).
+// Invariants: `#cursor` is what the client has applied once everything sent has reached it, so it moves only when bytes
+// are handed over; `#round` grows with every question to the host, so that an answer to an older one is recognised and
+// detached; nothing is kept for the client but the cursor and, while it pulls, the snapshot.
+
+import type { Attached, ChatHost, Follower, ReadableLog } from '../actors/host/api.ts';
+import type { Clock, Principal, Random } from '../actors/ports.ts';
+import { assert, unreachable } from '../protocol/assert.ts';
+import { encodeServerFrame } from '../protocol/codec.ts';
+import { errorBody } from '../protocol/errors.ts';
+import type { ServerFrame, SnapshotPiece } from '../protocol/frames.ts';
+import type { ChatId } from '../protocol/ids.ts';
+import { comparePositions, type Position } from '../protocol/position.ts';
+import { GATEWAY_LIMITS } from './limits.ts';
+
+/** What an attachment needs from its session. */
+export type AttachmentOwner = {
+  readonly host: ChatHost;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Whose rights count, at each question to the host anew; null when the credential is over. */
+  principal(): Principal | null;
+  /** Queues a control frame; it leaves before anything that `fill` gives afterwards. */
+  control(frame: ServerFrame): void;
+  /** `fill` has something to give. */
+  ready(attachment: Attachment): void;
+  /** The attachment is over by itself: the chat is gone, or the host refused. */
+  over(attachment: Attachment): void;
+  /** A bug: the session ends, not the node. */
+  crash(error: unknown): void;
+};
+
+type State =
+  | { readonly kind: 'asking' }
+  | {
+      readonly kind: 'snapshot';
+      readonly log: ReadableLog;
+      readonly position: Position;
+      readonly nextPiece: () => SnapshotPiece | null;
+      readonly detach: () => void;
+    }
+  | { readonly kind: 'following'; readonly log: ReadableLog; readonly cursor: Position; readonly detach: () => void }
+  | { readonly kind: 'waiting'; readonly cancel: () => void }
+  | { readonly kind: 'over' };
+
+export class Attachment {
+  readonly chat: ChatId;
+  readonly #owner: AttachmentOwner;
+  #cursor: Position | null;
+  #state: State = { kind: 'asking' };
+  #round = 0;
+  /** Re-attaches in a row, without bytes going out or a quiet time between: bounds a chat that cannot be followed. */
+  #reattaches = 0;
+  #reattachedAtMs = 0;
+
+  constructor(chat: ChatId, cursor: Position | null, owner: AttachmentOwner) {
+    this.chat = chat;
+    this.#cursor = cursor;
+    this.#owner = owner;
+  }
+
+  /** Asks the host; `attached` or `refused` follows. Resolves when the host has answered. */
+  async start(): Promise<void> {
+    await this.#ask();
+  }
+
+  /**
+   * The client asks for the next piece; false when there is no snapshot under way. While the host is asked the pull is
+   * for a snapshot that is void by then: what comes next says so.
+   */
+  pull(): boolean {
+    if (this.#state.kind === 'snapshot') this.#owner.ready(this);
+    return this.#state.kind !== 'following';
+  }
+
+  /** The next bytes for the client, of about `bytesMax`; null when there are none now. `ready` is called for more. */
+  fill(bytesMax: number): Uint8Array | null {
+    const state = this.#state;
+    switch (state.kind) {
+      case 'snapshot':
+        return this.#fillPiece(state);
+      case 'following':
+        return this.#fillEvents(state, bytesMax);
+      case 'asking':
+      case 'waiting':
+      case 'over':
+        return null;
+      default:
+        return unreachable(state);
+    }
+  }
+
+  /**
+   * Where the client is when it has everything, for the heartbeat; null while it is on its way. All that leads there was
+   * sent before: a client that stands elsewhere has lost something.
+   */
+  settled(): Position | null {
+    const state = this.#state;
+    if (state.kind !== 'following') return null;
+    if (comparePositions(state.cursor, state.log.top) === 0) return state.cursor;
+    // Never needed as long as every append is announced; it makes a lost announcement a delay instead of a standstill.
+    this.#owner.ready(this);
+    return null;
+  }
+
+  /** Asks the host anew with the cursor, with the rights of now. */
+  reattach(): void {
+    if (this.#state.kind === 'over') return;
+    this.#release();
+    const nowMs = this.#owner.clock.nowMs();
+    if (nowMs - this.#reattachedAtMs > GATEWAY_LIMITS.reattachQuietMs) this.#reattaches = 0;
+    this.#reattachedAtMs = nowMs;
+    this.#reattaches += 1;
+    if (this.#reattaches > GATEWAY_LIMITS.reattachesMax) {
+      this.#end({ op: 'refused', chat: this.chat, error: errorBody('unavailable', 'the chat cannot be followed now') });
+      return;
+    }
+    // The first one at once: a chat that was rebuilt is there again. The next ones spread, so that the sessions of a
+    // chat that keeps failing do not come back together. Never from here: this may run inside the actor.
+    const backoffMs = this.#reattaches === 1 ? 0 : GATEWAY_LIMITS.reattachDelayMs * 2 ** (this.#reattaches - 2);
+    const delayMs = backoffMs * (0.5 + 0.5 * this.#owner.random.fraction());
+    this.#state = { kind: 'waiting', cancel: this.#owner.clock.after(delayMs, () => void this.#ask()) };
+  }
+
+  /** Lets the chat go; nothing is sent for it any more. */
+  stop(): void {
+    this.#release();
+    this.#state = { kind: 'over' };
+  }
+
+  async #ask(): Promise<void> {
+    const round = ++this.#round;
+    this.#state = { kind: 'asking' };
+    const principal = this.#owner.principal();
+    if (principal === null) {
+      this.#end({ op: 'refused', chat: this.chat, error: errorBody('token_expired') });
+      return;
+    }
+    // The log may end between the host's answer and the moment in which it is handled here.
+    let ended = false;
+    const current = (): boolean => round === this.#round && this.#state.kind !== 'over';
+    const follower: Follower = {
+      onAppend: () => {
+        if (current() && this.#state.kind === 'following') this.#owner.ready(this);
+      },
+      onEnd: () => {
+        ended = true;
+        if (current() && this.#state.kind !== 'asking') this.reattach();
+      },
+    };
+    try {
+      const attached = await this.#owner.host.attach(principal, this.chat, this.#cursor, follower);
+      if (!current()) {
+        if ('detach' in attached) attached.detach();
+        return;
+      }
+      this.#take(attached);
+      if (ended) this.reattach();
+    } catch (error) {
+      this.#owner.crash(error);
+    }
+  }
+
+  #take(attached: Attached): void {
+    switch (attached.outcome) {
+      case 'resumed': {
+        const { log, position, detach } = attached;
+        assert(this.#cursor !== null, 'only a client with a cursor is resumed');
+        this.#owner.control({ op: 'attached', chat: this.chat, outcome: 'resumed', position });
+        this.#state = { kind: 'following', log, cursor: this.#cursor, detach };
+        this.#owner.ready(this);
+        return;
+      }
+      case 'snapshot': {
+        const { log, position, nextPiece, detach } = attached;
+        this.#state = { kind: 'snapshot', log, position, nextPiece, detach };
+        this.#owner.ready(this);
+        return;
+      }
+      case 'gone':
+        this.#end({ op: 'attached', chat: this.chat, outcome: 'gone', position: null });
+        return;
+      case 'refused':
+        this.#end({ op: 'refused', chat: this.chat, error: attached.error });
+        return;
+      default:
+        unreachable(attached);
+    }
+  }
+
+  #fillPiece(state: State & { readonly kind: 'snapshot' }): Uint8Array {
+    const piece = state.nextPiece();
+    assert(piece !== null, 'a snapshot ends with the piece that says so');
+    const { log, position, detach } = state;
+    if (piece.last) {
+      this.#cursor = position;
+      this.#state = { kind: 'following', log, cursor: position, detach };
+      this.#owner.ready(this);
+    }
+    this.#reattaches = 0;
+    return encodeServerFrame({ op: 'attached', chat: this.chat, outcome: 'snapshot', position, piece });
+  }
+
+  #fillEvents(state: State & { readonly kind: 'following' }, bytesMax: number): Uint8Array | null {
+    const read = state.log.read(state.cursor, bytesMax);
+    if (read === null) {
+      // The ring went past this reader: what it missed comes merged, or as a snapshot.
+      this.reattach();
+      return null;
+    }
+    if (read.bytes.length === 0) return null;
+    this.#cursor = read.position;
+    this.#state = { ...state, cursor: read.position };
+    this.#reattaches = 0;
+    if (comparePositions(read.position, state.log.top) < 0) this.#owner.ready(this);
+    return read.bytes;
+  }
+
+  #end(frame: ServerFrame): void {
+    this.#state = { kind: 'over' };
+    this.#owner.control(frame);
+    this.#owner.over(this);
+  }
+
+  /** Lets go of the log or of the timer, whichever there is; an answer on its way becomes an old one. */
+  #release(): void {
+    this.#round += 1;
+    const state = this.#state;
+    if (state.kind === 'waiting') state.cancel();
+    if (state.kind !== 'snapshot' && state.kind !== 'following') return;
+    this.#state = { kind: 'asking' };
+    state.detach();
+  }
+}

@@ -1,0 +1,194 @@
+// Puts a node together from its parts and takes it apart again in the reverse order. Nothing here decides anything that
+// a configuration does not say.
+
+import { resolve } from 'node:path';
+import { CHAT_DEFAULTS, type ChatSettings } from '../actors/chat/settings.ts';
+import { NodeChatHost } from '../actors/host/chat-host.ts';
+import { HOST_DEFAULTS, type HostSettings } from '../actors/host/settings.ts';
+import { modelCatalogue, type ModelCatalogue } from '../actors/models/catalogue.ts';
+import type { Clock, Random } from '../actors/ports.ts';
+import { openStore, type OpenStore } from '../storage/store.ts';
+import { createAuthenticator, type JwtOptions } from './authentication.ts';
+import type { Config } from './config.ts';
+import { developmentSecret, forgetDevelopmentToken, issueDevelopmentToken } from './development-access.ts';
+import { Gateway } from './gateway.ts';
+import { type Logger } from './logger.ts';
+import { NodeLease } from './node-lease.ts';
+import { Recurring } from './recurring.ts';
+import { StartError } from './start-error.ts';
+import { SystemClock, systemRandom } from './system-ports.ts';
+
+export type NodeOptions = {
+  readonly logger: Logger;
+  readonly clock?: Clock;
+  readonly random?: Random;
+  /** The node cannot go on: its database died, or another node took over. Called at most once. */
+  readonly onFatal: (error: Error) => void;
+};
+
+export type RunningNode = {
+  /** Where clients connect: `ws://127.0.0.1:7077/v1/ws`. */
+  readonly url: string;
+  /** For development on this machine; null when the node was given a secret. */
+  readonly developmentToken: string | null;
+  readonly embedded: boolean;
+  readonly models: ModelCatalogue;
+  /** Graceful; bounded by `drainTimeoutMs` and a little. Never rejects, and does its work once. */
+  stop(): Promise<void>;
+};
+
+/** Chats whose commands' replies are over 24 h old are tidied up this often. */
+const PRUNE_EVERY_MS = 60 * 60 * 1000;
+
+/** Starts a node. Throws a `StartError` or a `StorageError` whose message is one line that says what to do. */
+export async function startNode(config: Config, options: NodeOptions): Promise<RunningNode> {
+  const teardown = new Teardown(options.logger);
+  try {
+    return await assemble(config, options, teardown);
+  } catch (error) {
+    await teardown.run();
+    throw error;
+  }
+}
+
+async function assemble(config: Config, options: NodeOptions, teardown: Teardown): Promise<RunningNode> {
+  const { clock = new SystemClock(), random = systemRandom, logger } = options;
+  const onFatal = once(options.onFatal);
+  const dataDir = resolve(config.dataDir);
+  const models = readyModels(config, clock);
+  const database = await openDatabase(config, dataDir, { logger, onFatal });
+  teardown.add('database', () => database.close());
+  const lease = await NodeLease.take({ nodes: database.nodes, clock, random, logger, onLost: onFatal });
+  teardown.add('lease', () => lease.release());
+  const nodeLogger = logger.child({ node: lease.id });
+  const host = new NodeChatHost({
+    clock,
+    random,
+    store: database.store,
+    models,
+    settings: chatSettings(config),
+    host: hostSettings(config),
+    log: nodeLogger,
+  });
+  const jwt = jwtOptions(config, dataDir);
+  let recovered = false;
+  const gateway = new Gateway({
+    config,
+    node: lease.id,
+    host,
+    clock,
+    random,
+    authenticate: createAuthenticator(jwt, clock),
+    logger: nodeLogger,
+    notReady: () => {
+      const reasons = [lease.fault, recovered ? null : 'chats are being taken up'];
+      return Promise.resolve(reasons.filter((reason) => reason !== null));
+    },
+  });
+  await gateway.start();
+  teardown.add('gateway', () => gateway.stop());
+  teardown.add('flush', twoTurns);
+  teardown.add('host', () => host.drain());
+  teardown.add('clients', () => Promise.resolve(gateway.drain()));
+  const developmentToken =
+    config.jwtSecret === null ? await issueDevelopmentToken(dataDir, { url: gateway.url, jwt, clock }) : null;
+  if (developmentToken === null) forgetDevelopmentToken(dataDir);
+  await host.start();
+  recovered = true;
+  const pruning = new Recurring(clock, PRUNE_EVERY_MS, async () => {
+    await database.pruneCommands(clock.nowMs());
+  });
+  teardown.add('pruning', () => pruning.stop());
+  // The pid is that of the node itself, not of the npm and the shell around it.
+  const { pid } = process;
+  nodeLogger.info('node up', { url: gateway.url, pid, embedded: database.embedded, models: models.list().length });
+  return { url: gateway.url, developmentToken, embedded: database.embedded, models, stop: () => teardown.run() };
+}
+
+function openDatabase(
+  config: Config,
+  dataDir: string,
+  { logger, onFatal }: { readonly logger: Logger; readonly onFatal: (error: Error) => void },
+): Promise<OpenStore> {
+  const database = config.databaseUrl === null ? { folder: dataDir } : { url: config.databaseUrl };
+  return openStore({ database, log: logger, onFatal });
+}
+
+function readyModels(config: Config, clock: Clock): ModelCatalogue {
+  const { anthropicApiKey: apiKey, anthropicBaseUrl: baseUrl, defaultModel } = config;
+  const anthropic = apiKey === null ? null : { apiKey, baseUrl, models: [] };
+  const result = modelCatalogue({ clock, anthropic, scripted: true, defaultModel });
+  if (result.outcome === 'fault') throw new StartError(`${result.fault} See --default-model (PARLEY_DEFAULT_MODEL).`);
+  return result.catalogue;
+}
+
+function jwtOptions(config: Config, dataDir: string): JwtOptions {
+  const { jwtSecret, jwtIssuer: issuer, jwtAudience: audience } = config;
+  const secret = jwtSecret === null ? developmentSecret(dataDir) : new TextEncoder().encode(jwtSecret);
+  return { secret, issuer, audience };
+}
+
+function chatSettings(config: Config): ChatSettings {
+  return {
+    ...CHAT_DEFAULTS,
+    mergeWindowMs: config.mergeWindowMs,
+    journalEveryMs: config.journalEveryMs,
+    silenceTimeoutMs: config.streamSilenceTimeoutMs,
+    attemptsMax: config.attemptsMax,
+    retryBaseMs: config.retryBaseMs,
+    retryCeilingMs: config.retryCeilingMs,
+    deploymentPrompt: config.systemPrompt ?? '',
+  };
+}
+
+function hostSettings(config: Config): HostSettings {
+  return { ...HOST_DEFAULTS, passivateAfterMs: config.idlePassivationMs, drainMs: config.drainTimeoutMs };
+}
+
+/** What the chats showed last gets out: the flusher writes in the next turn of the loop. */
+async function twoTurns(): Promise<void> {
+  for (let turn = 0; turn < 2; turn++) {
+    await new Promise<void>((resolve) => {
+      setImmediate(resolve);
+    });
+  }
+}
+
+/** The steps that undo what was done so far, run in the reverse order, once. */
+class Teardown {
+  readonly #logger: Logger;
+  readonly #steps: { readonly name: string; readonly undo: () => Promise<void> }[] = [];
+  #done: Promise<void> | null = null;
+
+  constructor(logger: Logger) {
+    this.#logger = logger;
+  }
+
+  add(name: string, undo: () => Promise<void>): void {
+    this.#steps.push({ name, undo });
+  }
+
+  run(): Promise<void> {
+    this.#done ??= this.#run();
+    return this.#done;
+  }
+
+  async #run(): Promise<void> {
+    for (const { name, undo } of this.#steps.toReversed()) {
+      try {
+        await undo();
+      } catch (error) {
+        // The others still have to be undone.
+        this.#logger.error('a part did not stop', { part: name, error });
+      }
+    }
+  }
+}
+
+function once(task: (error: Error) => void): (error: Error) => void {
+  let called = false;
+  return (error) => {
+    if (!called) task(error);
+    called = true;
+  };
+}

@@ -1,0 +1,139 @@
+// The gateway of a node as one service: the server, its sessions and what they share.
+
+import type { ChatHost } from '../actors/host/api.ts';
+import type { Clock, Random } from '../actors/ports.ts';
+import type { NodeId } from '../protocol/ids.ts';
+import { LIMITS } from '../protocol/limits.ts';
+import { Admission, isLoopback } from './admission.ts';
+import type { Authenticate } from './authentication.ts';
+import type { Config } from './config.ts';
+import { Flusher } from './flush.ts';
+import { HeartbeatWheel } from './heartbeat-wheel.ts';
+import { GATEWAY_LIMITS } from './limits.ts';
+import type { Logger } from './logger.ts';
+import { Session } from './session.ts';
+import type { SessionContext } from './session-context.ts';
+import { SessionRegistry } from './session-registry.ts';
+import { type HttpAnswer, type Server, SOCKET_PATH, startServer } from './uws.ts';
+
+export type GatewayParts = {
+  readonly config: Config;
+  readonly node: NodeId;
+  readonly host: ChatHost;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly authenticate: Authenticate;
+  readonly logger: Logger;
+  /** Why the node cannot serve now, in words for an operator; empty when it can. */
+  readonly notReady: () => Promise<readonly string[]>;
+};
+
+/**
+ * From the close frames to the cut of what is still open. Cut at once, a socket whose client is just sending would be
+ * reset, and the reset overtakes the close frame.
+ */
+const GOODBYE_MS = 100;
+
+/** Created by `startGateway`; stopped once. */
+export class Gateway {
+  readonly registry: SessionRegistry;
+  readonly #parts: GatewayParts;
+  readonly #admission: Admission;
+  readonly #context: SessionContext;
+  #server: Server | null = null;
+  #draining = false;
+
+  constructor(parts: GatewayParts) {
+    const { config, node, host, clock, random, authenticate, logger } = parts;
+    this.#parts = parts;
+    this.registry = new SessionRegistry(config.sessionsPerOwner);
+    this.#admission = new Admission({
+      loopback: isLoopback(config.host),
+      allowedOrigins: config.allowedOrigins,
+      allowedHosts: config.allowedHosts,
+      sessionsMax: config.sessionsMax,
+      connectsPerSecond: config.addressConnectsPerSecond,
+      connectsBurst: config.addressConnectsBurst,
+    });
+    const heartbeatMs = LIMITS.heartbeatMs;
+    this.#context = {
+      node,
+      host,
+      clock,
+      random,
+      authenticate,
+      logger,
+      heartbeatMs,
+      registry: this.registry,
+      flusher: new Flusher((task) => setImmediate(task)),
+      wheel: new HeartbeatWheel(clock, heartbeatMs),
+      limits: config,
+    };
+  }
+
+  /** Listens. Throws a `StartError`. */
+  async start(): Promise<void> {
+    const { config, logger, clock } = this.#parts;
+    this.#server = await startServer({
+      host: config.host,
+      port: config.port,
+      socketBufferBytesMax: config.outboxHardBytes + GATEWAY_LIMITS.socketSlackBytes,
+      logger,
+      hostAllowed: (host) => this.#admission.hostAllowed(host),
+      judge: (request) =>
+        this.#draining
+          ? {
+              admitted: false,
+              status: '503 Service Unavailable',
+              body: 'This node goes down.',
+              retryAfterSeconds: Math.ceil(config.drainSpreadMs / 1000),
+            }
+          : this.#admission.judge(request, this.registry.size, clock.nowMs()),
+      open: (socket) => new Session(this.#newSessionId(), socket, this.#context),
+      pages: { '/healthz': () => Promise.resolve(HEALTHY), '/readyz': () => this.#ready() },
+    });
+  }
+
+  /** Where clients connect. */
+  get url(): string {
+    const { host } = this.#parts.config;
+    const name = host === '0.0.0.0' ? '127.0.0.1' : host.includes(':') ? `[${host === '::' ? '::1' : host}]` : host;
+    return `ws://${name}:${this.#server?.port ?? 0}${SOCKET_PATH}`;
+  }
+
+  /** No new connections; the clients are told to come back, at times spread over the configured span. */
+  drain(): void {
+    this.#draining = true;
+    this.registry.announceDrain(this.#parts.config.drainSpreadMs, this.#parts.random);
+  }
+
+  /** Closes the sessions with `going_away`, gives them a moment for their goodbyes, and closes the server. */
+  async stop(): Promise<void> {
+    this.#draining = true;
+    this.#server?.stopListening();
+    if (this.registry.size > 0) {
+      this.registry.closeAll('going_away');
+      await new Promise<void>((resolve) => {
+        this.#parts.clock.after(GOODBYE_MS, resolve);
+      });
+    }
+    this.#context.wheel.stop();
+    this.#server?.close();
+    this.#server = null;
+  }
+
+  async #ready(): Promise<HttpAnswer> {
+    const reasons = this.#draining ? ['the node goes down'] : await this.#parts.notReady();
+    const ready = reasons.length === 0;
+    return {
+      status: ready ? '200 OK' : '503 Service Unavailable',
+      body: JSON.stringify({ ready, reasons, sessions: this.registry.size }),
+    };
+  }
+
+  #newSessionId(): string {
+    return Buffer.from(this.#parts.random.bytes(8)).toString('hex');
+  }
+}
+
+const HEALTHY: HttpAnswer = { status: '200 OK', body: JSON.stringify({ alive: true }) };

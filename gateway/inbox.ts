@@ -1,0 +1,43 @@
+// The frames of a session that wait for their turn. Most wait for nothing; behind a `hello` or an `auth` they wait until
+// the credential is verified, which is why there is a limit.
+
+import { decodeClientMessage, type IncomingClientFrame } from '../protocol/codec.ts';
+import type { ErrorBody } from '../protocol/errors.ts';
+import { GATEWAY_LIMITS } from './limits.ts';
+
+/** A frame with its share of the bytes of its message, or the place at which bytes were no frame. */
+export type Incoming =
+  | { readonly kind: 'frame'; readonly frame: IncomingClientFrame; readonly bytes: number }
+  | { readonly kind: 'fault'; readonly error: ErrorBody; readonly bytes: 0 };
+
+export class Inbox {
+  #waiting: Incoming[] = [];
+  #bytes = 0;
+
+  /** Decodes a message and takes its frames in; says how many they were. Keeps nothing of `message`. */
+  take(message: Uint8Array): number {
+    const { frames, error } = decodeClientMessage(message);
+    const bytes = Math.ceil(message.length / Math.max(1, frames.length));
+    for (const frame of frames) this.#waiting.push({ kind: 'frame', frame, bytes });
+    this.#bytes += bytes * frames.length;
+    if (error !== null) this.#waiting.push({ kind: 'fault', error, bytes: 0 });
+    return frames.length;
+  }
+
+  /** More waits than a client may send before its credential is verified. */
+  get full(): boolean {
+    return this.#waiting.length > GATEWAY_LIMITS.waitingFrames || this.#bytes > GATEWAY_LIMITS.inboundBytesPerSession;
+  }
+
+  next(): Incoming | null {
+    const next = this.#waiting.shift();
+    if (next === undefined) return null;
+    this.#bytes -= next.bytes;
+    return next;
+  }
+
+  clear(): void {
+    this.#waiting = [];
+    this.#bytes = 0;
+  }
+}

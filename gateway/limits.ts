@@ -1,0 +1,48 @@
+// Limits of the gateway's own, beside those of the wire. What happens when one is reached stands beside it.
+
+import { assert } from '../protocol/assert.ts';
+import { LIMITS } from '../protocol/limits.ts';
+
+const KIB = 1024;
+
+/** What one session may hold and do. Bytes and milliseconds as the names say. */
+export type SessionLimits = {
+  /** Buffered above this: the session takes nothing more from the logs until the socket has drained. */
+  readonly outboxSoftBytes: number;
+  /** Buffered and waiting control frames above this: close `slow`. */
+  readonly outboxHardBytes: number;
+  readonly helloTimeoutMs: number;
+  /** An expired credential: attach and command are refused at once, the connection is closed after this. */
+  readonly tokenGraceMs: number;
+  /** A token bucket per connection; empty: close `rate_limited`. */
+  readonly framesPerSecond: number;
+  readonly framesBurst: number;
+  /** Open sessions of one owner on this node; more: close `too_many`. */
+  readonly sessionsPerOwner: number;
+};
+
+export const GATEWAY_LIMITS = {
+  /** Bytes of frames that wait for a credential to be verified, and of requests in flight; more: see `Inbox`, `too_many`. */
+  inboundBytesPerSession: 2 * 1024 * KIB,
+  /** Frames that wait for a credential to be verified; more: close `rate_limited`. */
+  waitingFrames: 1024,
+  /** Re-attaches that the server starts by itself without any progress between; then `refused` goes to the client. */
+  reattachesMax: 6,
+  /** First back-off of those; it doubles, with jitter, up to 3.2 s: 6.3 s over all of them. */
+  reattachDelayMs: 100,
+  /** A re-attach that long after the one before is the first of a new row. */
+  reattachQuietMs: 30_000,
+  /** A paused reader that has taken nothing for this many heartbeat intervals (20 to 40 s) is closed as `slow`. */
+  stalledBeatsMax: 1,
+  /** Addresses whose connection rate is remembered; more: the one that connected longest ago is forgotten. */
+  addressesMax: 16_384,
+  /** uWS buffers at most this behind its own back: a hard guard that our own budget never lets it reach. */
+  socketSlackBytes: 1024 * KIB,
+  /** Expiry timers fire at whole seconds, so that sessions share them. */
+  expiryGranularityMs: 1_000,
+} as const;
+
+assert(
+  GATEWAY_LIMITS.inboundBytesPerSession >= 4 * LIMITS.inboundMessageBytes,
+  'a few of the largest messages fit while a credential is verified',
+);

@@ -1,0 +1,451 @@
+// One client connection.
+//
+// States: `awaitingHello` → `live` → `closing`, or straight to `closing`. A closing session has no attachments and no
+// outbox to write to. Frames are handled in the order in which they came; while a credential is verified the frames
+// behind it wait in the inbox. Answers of the host come when they come: each one finds out whether the session still
+// lives. Every method may be called at any time, also after the socket is gone, and none of them throws.
+
+import type { Principal } from '../actors/ports.ts';
+import { unreachable } from '../protocol/assert.ts';
+import { CLOSE_CODES, type CloseReason } from '../protocol/close-codes.ts';
+import { encodeReply, encodeServerFrame, type IncomingClientFrame } from '../protocol/codec.ts';
+import { type ErrorBody, errorBody } from '../protocol/errors.ts';
+import { type ClientFrame, PROTOCOL_VERSION, type ServerFrame } from '../protocol/frames.ts';
+import { LIMITS } from '../protocol/limits.ts';
+import { Attachments, type AttachmentsOwner } from './attachments.ts';
+import type { Credential } from './authentication.ts';
+import { joinChunks } from './flush.ts';
+import { Inbox, type Incoming } from './inbox.ts';
+import { GATEWAY_LIMITS } from './limits.ts';
+import { Outbox } from './outbox.ts';
+import type { SessionContext } from './session-context.ts';
+import type { ClientSocket } from './socket.ts';
+import { TokenBucket } from './token-bucket.ts';
+
+type Live = {
+  readonly kind: 'live';
+  /** Replaced by `auth`, never by another subject's. */
+  credential: Credential;
+  readonly attachments: Attachments;
+  /** Requests without a reply yet, and the bytes that they came in. */
+  requests: number;
+  requestBytes: number;
+  readonly leaveWheel: () => void;
+};
+
+type State = { readonly kind: 'awaitingHello' } | Live | { readonly kind: 'closing'; readonly code: number };
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+export class Session {
+  readonly id: string;
+  readonly #context: SessionContext;
+  readonly #socket: ClientSocket;
+  readonly #outbox = new Outbox();
+  readonly #bucket: TokenBucket;
+  #state: State = { kind: 'awaitingHello' };
+  readonly #inbox = new Inbox();
+  /** The inbox is being worked off. */
+  #working = false;
+  /** Above the soft budget: nothing is sent until the socket says that it has drained. */
+  #paused = false;
+  /** Heartbeat intervals in a row that found the session paused, with nothing taken by the reader between them. */
+  #stalledBeats = 0;
+  /** A heartbeat is in the outbox: a second one would say nothing new. */
+  #beating = false;
+  #cancelDeadline: () => void;
+
+  constructor(id: string, socket: ClientSocket, context: SessionContext) {
+    this.id = id;
+    this.#socket = socket;
+    this.#context = context;
+    const { clock, limits, registry } = context;
+    this.#bucket = new TokenBucket({ perSecond: limits.framesPerSecond, burst: limits.framesBurst }, clock.nowMs());
+    this.#cancelDeadline = clock.after(limits.helloTimeoutMs, () => this.close('hello_timeout'));
+    registry.add(this);
+  }
+
+  // -------------------------------------------------------------------------------------------- from the socket
+
+  /** A binary message; `bytes` are read during the call and not kept. */
+  receive(bytes: Uint8Array): void {
+    if (this.#state.kind === 'closing') return;
+    try {
+      this.#receive(bytes);
+    } catch (error) {
+      this.#crash(error);
+    }
+  }
+
+  receiveText(): void {
+    this.close('bad_frame', 'text messages are not part of the protocol');
+  }
+
+  /** The socket has drained: a hint, the budget is looked at again. */
+  drained(): void {
+    if (this.#state.kind === 'closing') return;
+    this.#paused = false;
+    this.#stalledBeats = 0;
+    this.#context.flusher.mark(this);
+  }
+
+  /** The socket is gone, for whatever reason. */
+  closed(): void {
+    if (this.#state.kind !== 'closing') {
+      this.#leave({ kind: 'closing', code: 1006 });
+      this.#context.registry.countClosed('gone');
+    }
+    this.#context.registry.remove(this);
+  }
+
+  // ---------------------------------------------------------------------------------------------- from the node
+
+  announceDrain(afterMs: number): void {
+    this.#control({ op: 'drain', afterMs });
+  }
+
+  /** `detail` goes to the client. What waits in the outbox goes out before `bye`, unless the reader is too slow. */
+  close(reason: CloseReason, detail?: string): void {
+    if (this.#state.kind === 'closing') return;
+    const code = CLOSE_CODES[reason];
+    const { registry, limits, logger } = this.#context;
+    const waiting = this.#outbox.take();
+    this.#leave({ kind: 'closing', code });
+    registry.countClosed(reason);
+    logger.info('session closed', { session: this.id, reason, detail });
+    try {
+      if (this.#socket.bufferedBytes() < limits.outboxSoftBytes) {
+        const text = detail === undefined ? reason : `${reason}: ${detail}`;
+        this.#socket.send(joinChunks([...waiting, encodeServerFrame({ op: 'bye', code, reason: text })]));
+      }
+      this.#socket.end(code, reason);
+    } catch (error) {
+      logger.warn('a socket could not be closed', { session: this.id, error });
+    }
+  }
+
+  /** Once per turn of the event loop when marked: control frames first, then what the logs have, in one message. */
+  flush(): void {
+    if (this.#state.kind === 'closing') return;
+    try {
+      const buffered = this.#socket.bufferedBytes();
+      this.#paused = buffered >= this.#context.limits.outboxSoftBytes;
+      if (!this.#paused) this.#send(buffered);
+    } catch (error) {
+      this.#crash(error);
+    }
+  }
+
+  /** Called every heartbeat interval. A reader that takes nothing at all between two of these calls is given up. */
+  beat(nowMs: number): void {
+    if (this.#paused) {
+      this.#stalledBeats += 1;
+      if (this.#stalledBeats > GATEWAY_LIMITS.stalledBeatsMax) {
+        this.close('slow');
+        return;
+      }
+    }
+    this.#heartbeat(nowMs);
+  }
+
+  // --------------------------------------------------------------------------------------------------- inbound
+
+  #receive(bytes: Uint8Array): void {
+    if (bytes.length > LIMITS.inboundMessageBytes) {
+      this.close('too_large', `a message has at most ${LIMITS.inboundMessageBytes} bytes`);
+      return;
+    }
+    const frames = this.#inbox.take(bytes);
+    if (!this.#bucket.take(Math.max(1, frames), this.#context.clock.nowMs()) || this.#inbox.full) {
+      this.close('rate_limited', 'too many frames');
+      return;
+    }
+    void this.#work();
+  }
+
+  /** Handles the frames of the inbox one after the other; only a credential makes the next ones wait. */
+  async #work(): Promise<void> {
+    if (this.#working) return;
+    this.#working = true;
+    try {
+      for (let next = this.#inbox.next(); next !== null; next = this.#inbox.next()) {
+        const verified = this.#handle(next);
+        if (verified !== null) await verified;
+      }
+    } catch (error) {
+      this.#crash(error);
+    } finally {
+      this.#working = false;
+    }
+  }
+
+  /** A promise when the frames behind this one have to wait for it. */
+  #handle(incoming: Incoming): Promise<void> | null {
+    const state = this.#state;
+    if (state.kind === 'closing') return null;
+    if (incoming.kind === 'fault') {
+      const { code, message } = incoming.error;
+      this.close(code === 'too_large' ? 'too_large' : 'bad_frame', message);
+      return null;
+    }
+    const { frame, bytes } = incoming;
+    if (state.kind === 'live') return this.#handleLive(state, frame, bytes);
+    if (frame.op === 'hello') return this.#hello(frame);
+    this.close('bad_frame', 'the first frame of a connection is hello');
+    return null;
+  }
+
+  #handleLive(live: Live, frame: IncomingClientFrame, bytes: number): Promise<void> | null {
+    switch (frame.op) {
+      case 'hello':
+        this.close('bad_frame', 'there is one hello per connection');
+        return null;
+      case 'auth':
+        return this.#auth(live, frame.request, frame.credential);
+      case 'attach':
+        live.attachments.attach(frame.chat, frame.cursor);
+        return null;
+      case 'more':
+        live.attachments.more(frame.chat);
+        return null;
+      case 'detach':
+        live.attachments.detach(frame.chat);
+        return null;
+      case 'command':
+        this.#request(live, { request: frame.request, bytes }, async (principal) => {
+          const { id, name, args, rawArgs } = frame;
+          return encodeReply(frame.request, await this.#context.host.command(principal, { id, name, args, rawArgs }));
+        });
+        return null;
+      case 'query':
+        this.#request(live, { request: frame.request, bytes }, async (principal) => {
+          const answer = await this.#context.host.query(principal, frame.name, frame.args);
+          return encodeServerFrame(
+            answer.ok
+              ? { op: 'reply', request: frame.request, result: answer.result, error: null }
+              : { op: 'reply', request: frame.request, result: null, error: answer.error },
+          );
+        });
+        return null;
+      case 'ping':
+        this.#heartbeat(this.#context.clock.nowMs());
+        return null;
+      case 'unknown':
+        // Request 0 is the one that nobody made: the frame of an unknown op has no request that could be named.
+        this.#refuse(0, errorBody('unknown_op', `op ${frame.number}`));
+        return null;
+      default:
+        return unreachable(frame);
+    }
+  }
+
+  async #hello(frame: ClientFrame & { readonly op: 'hello' }): Promise<void> {
+    if (frame.version !== PROTOCOL_VERSION) {
+      this.close('unsupported_version', `this server speaks version ${PROTOCOL_VERSION}`);
+      return;
+    }
+    const { authenticate, registry, wheel, logger, node, heartbeatMs } = this.#context;
+    const authentication = await authenticate(frame.credential);
+    if (this.#state.kind !== 'awaitingHello') return;
+    if (authentication.outcome === 'refused') {
+      this.close(authentication.code, authentication.detail);
+      return;
+    }
+    const { credential } = authentication;
+    const { owner, role } = credential.principal;
+    if (!registry.enter(owner)) {
+      this.close('too_many', 'this owner has too many open connections');
+      return;
+    }
+    const live: Live = {
+      kind: 'live',
+      credential,
+      attachments: new Attachments(this.#attachmentsOwner(() => live)),
+      requests: 0,
+      requestBytes: 0,
+      leaveWheel: wheel.add(this),
+    };
+    this.#state = live;
+    this.#armExpiry(credential.expiresAtMs);
+    const { expiresAtMs } = credential;
+    this.#control({
+      op: 'welcome',
+      version: PROTOCOL_VERSION,
+      session: this.id,
+      node,
+      owner,
+      heartbeatMs,
+      expiresAtMs,
+    });
+    logger.info('session live', { session: this.id, owner, role, client: frame.client });
+  }
+
+  async #auth(live: Live, request: number, token: string): Promise<void> {
+    const authentication = await this.#context.authenticate(token);
+    if (this.#state !== live) return;
+    if (authentication.outcome === 'refused') {
+      this.#refuse(request, errorBody(authentication.code, authentication.detail));
+      return;
+    }
+    const { credential } = authentication;
+    const before = live.credential.principal;
+    if (credential.principal.owner !== before.owner) {
+      this.#refuse(request, errorBody('unauthorized', 'it is of another subject'));
+      return;
+    }
+    live.credential = credential;
+    this.#armExpiry(credential.expiresAtMs);
+    this.#control({ op: 'reply', request, result: { expires_at: credential.expiresAtMs }, error: null });
+    // Other rights: what this client follows is authorised anew, with its cursors.
+    if (!sameRights(before, credential.principal)) live.attachments.reattachAll();
+  }
+
+  // ---------------------------------------------------------------------------------------------------- live
+
+  #attachmentsOwner(live: () => Live): AttachmentsOwner {
+    const { host, clock, random } = this.#context;
+    return {
+      host,
+      clock,
+      random,
+      principal: () => this.#principal(live()),
+      control: (frame) => this.#control(frame),
+      wake: () => this.#wake(),
+      crash: (error) => this.#crash(error),
+    };
+  }
+
+  /** Runs a request within the limits; `run` gives its encoded reply. */
+  #request(
+    live: Live,
+    { request, bytes }: { readonly request: number; readonly bytes: number },
+    run: (principal: Principal) => Promise<Uint8Array>,
+  ): void {
+    const principal = this.#principal(live);
+    if (principal === null) {
+      this.#refuse(request, errorBody('token_expired'));
+      return;
+    }
+    const full =
+      live.requests >= LIMITS.requestsPerSession || live.requestBytes + bytes > GATEWAY_LIMITS.inboundBytesPerSession;
+    if (full) {
+      this.#refuse(request, errorBody('too_many', 'requests without a reply', 1000));
+      return;
+    }
+    live.requests += 1;
+    live.requestBytes += bytes;
+    void this.#answer(live, bytes, run(principal));
+  }
+
+  async #answer(live: Live, bytes: number, reply: Promise<Uint8Array>): Promise<void> {
+    try {
+      const frame = await reply;
+      live.requests -= 1;
+      live.requestBytes -= bytes;
+      if (this.#state === live) this.#queue(frame);
+    } catch (error) {
+      this.#crash(error);
+    }
+  }
+
+  /** Whose rights count now; null when the credential is over. */
+  #principal(live: Live): Principal | null {
+    return this.#context.clock.nowMs() < live.credential.expiresAtMs ? live.credential.principal : null;
+  }
+
+  #armExpiry(expiresAtMs: number): void {
+    this.#cancelDeadline();
+    const { clock, limits } = this.#context;
+    const leftMs = expiresAtMs + limits.tokenGraceMs - clock.nowMs();
+    if (leftMs <= 0) {
+      this.close('token_expired');
+      return;
+    }
+    const granularity = GATEWAY_LIMITS.expiryGranularityMs;
+    const delayMs = Math.min(Math.ceil(leftMs / granularity) * granularity, DAY_MS);
+    this.#cancelDeadline = clock.after(delayMs, () => this.#armExpiry(expiresAtMs));
+  }
+
+  // -------------------------------------------------------------------------------------------------- outbound
+
+  #refuse(request: number, error: ErrorBody): void {
+    this.#control({ op: 'reply', request, result: null, error });
+  }
+
+  #control(frame: ServerFrame): void {
+    if (this.#state.kind !== 'closing') this.#queue(encodeServerFrame(frame));
+  }
+
+  /** With the positions at which this client stands when it has everything that was sent before. */
+  #heartbeat(nowMs: number): void {
+    if (this.#state.kind !== 'live' || this.#beating) return;
+    this.#beating = true;
+    this.#control({ op: 'heartbeat', nowMs, positions: this.#state.attachments.settled() });
+  }
+
+  /** Hands a control frame to the next flush, or closes the session when its reader is too slow for what it asks. */
+  #queue(frame: Uint8Array): void {
+    const { outboxHardBytes } = this.#context.limits;
+    // Many replies within one turn of the loop say nothing about the reader: they go out now, if the socket takes them.
+    if (this.#outbox.bytes > outboxHardBytes) this.flush();
+    if (this.#outbox.bytes > outboxHardBytes) this.close('slow');
+    if (!this.#isOpen()) return;
+    this.#outbox.push(frame);
+    this.#wake();
+  }
+
+  /** Has the flusher come by, unless the reader has to take what it was sent first. */
+  #wake(): void {
+    if (!this.#paused && this.#isOpen()) this.#context.flusher.mark(this);
+  }
+
+  #send(buffered: number): void {
+    const budget = this.#context.limits.outboxSoftBytes - buffered - this.#outbox.bytes;
+    const chunks = this.#outbox.take();
+    this.#beating = false;
+    if (this.#state.kind === 'live') {
+      const { attachments } = this.#state;
+      chunks.push(...attachments.fill(budget));
+      if (attachments.pending) this.#wake();
+    }
+    // Filling may have ended the session.
+    if (chunks.length > 0 && this.#isOpen()) this.#socket.send(joinChunks(chunks));
+  }
+
+  // ------------------------------------------------------------------------------------------------------ end
+
+  #isOpen(): boolean {
+    return this.#state.kind !== 'closing';
+  }
+
+  #crash(error: unknown): void {
+    if (this.#state.kind === 'closing') return;
+    this.#context.logger.error('a session failed', { session: this.id, error });
+    this.close('internal');
+  }
+
+  /** Lets everything go that the session holds. */
+  #leave(next: State & { readonly kind: 'closing' }): void {
+    const state = this.#state;
+    this.#state = next;
+    this.#inbox.clear();
+    this.#outbox.take();
+    this.#cancelDeadline();
+    const { flusher, registry, logger } = this.#context;
+    flusher.forget(this);
+    if (state.kind !== 'live') return;
+    state.leaveWheel();
+    registry.leave(state.credential.principal.owner);
+    try {
+      state.attachments.stop();
+    } catch (error) {
+      logger.error('a chat could not be let go', { session: this.id, error });
+    }
+  }
+}
+
+function sameRights(a: Principal, b: Principal): boolean {
+  return (
+    a.role === b.role && a.groups.length === b.groups.length && a.groups.every((group) => b.groups.includes(group))
+  );
+}
