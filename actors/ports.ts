@@ -191,6 +191,8 @@ export type TurnRecord = {
   readonly stopping: 'stopped' | 'interrupted' | null;
   /** While waiting for the next attempt. */
   readonly retry: { readonly error: ErrorBody; readonly atMs: number; readonly delayMs: number } | null;
+  /** Where the latest attempt was opened (its `step started`); absent before the first one. */
+  readonly openedAt?: Position;
   /** Recoveries of this turn so far: bounded, with the reason `chat_crashed` at its end. */
   readonly recoveries: number;
 };

@@ -13,7 +13,7 @@ function faultOf(name: string, args: Readonly<Record<string, unknown>>): string 
 }
 
 describe('parseChatCommand', () => {
-  it('reads what fits', () => {
+  it('[commands] reads what fits', () => {
     expect(parseChatCommand('chat.send', { content: [TEXT] })).toEqual({
       ok: true,
       value: { name: 'chat.send', parts: [TEXT], busy: 'queue', model: null },
@@ -25,7 +25,7 @@ describe('parseChatCommand', () => {
     expect(parseChatCommand('chat.rename', { title: '  a  ' })).toMatchObject({ value: { title: 'a' } });
   });
 
-  it('refuses what does not, by the name of the argument', () => {
+  it('[commands] refuses what does not, by the name of the argument', () => {
     const bad: readonly (readonly [string, Readonly<Record<string, unknown>>])[] = [
       ['chat.send', {}],
       ['chat.send', { content: [] }],
@@ -50,7 +50,7 @@ describe('parseChatCommand', () => {
 });
 
 describe('parseNewChat', () => {
-  it('takes nothing, or everything', () => {
+  it('[commands] takes nothing, or everything', () => {
     const nothing = { title: null, model: null, systemPrompt: null, labels: {}, parent: null };
     expect(parseNewChat({})).toEqual({ ok: true, value: nothing });
     const everything = { title: 't', model: 'm', system_prompt: 's', labels: { a: 'b' }, parent: BYTES };
@@ -60,14 +60,14 @@ describe('parseNewChat', () => {
     });
   });
 
-  it('bounds the system prompt of a chat', () => {
+  it('[commands] bounds the system prompt of a chat', () => {
     expect(parseNewChat({ system_prompt: 'x'.repeat(LIMITS.systemPromptChars) }).ok).toBe(true);
     expect(parseNewChat({ system_prompt: 'x'.repeat(LIMITS.systemPromptChars + 1) }).ok).toBe(false);
   });
 });
 
 describe('parseChatArg', () => {
-  it('is 16 bytes', () => {
+  it('[commands] is 16 bytes', () => {
     expect(parseChatArg({ chat: BYTES })).toEqual({ ok: true, value: ID });
     expect(parseChatArg({ chat: ID }).ok).toBe(false);
     expect(parseChatArg({}).ok).toBe(false);

@@ -228,7 +228,8 @@ function startTurn(draft: Draft, id: CommandId): void {
 }
 
 function openAttempt(draft: Draft, input: EffectInput): void {
-  const turn = { ...turnOf(draft), attempt: turnOf(draft).attempt + 1, retry: null };
+  const openedAt = draft.nextPosition();
+  const turn = { ...turnOf(draft), attempt: turnOf(draft).attempt + 1, retry: null, openedAt };
   const { id, step, attempt, model } = turn;
   const opening = {
     id: uuidV7<AttemptId>(draft.atMs, input.random.bytes(10)),

@@ -27,7 +27,7 @@ describe('the machine of a chat', () => {
     expect(answers(failed, { ...SEND, waiting: true })).toEqual(['requesting', ['enqueue', 'promote', 'openAttempt']]);
   });
 
-  it('a message while a turn runs obeys `busy`', () => {
+  it('[actors 4.7] a message while a turn runs obeys `busy`', () => {
     expect(answers(running, SEND)).toEqual(['requesting', ['enqueue']]);
     expect(answers(running, { ...SEND, busy: 'reject' })).toEqual(['requesting', ['refuseBusy']]);
     expect(answers(running, { ...SEND, queueFull: true })).toEqual(['requesting', ['refuseQueueFull']]);

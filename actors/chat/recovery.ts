@@ -43,10 +43,20 @@ export function recoveredFrom(record: ChatRecord, cost: (usage: Usage) => bigint
   return {
     openAttempts: record.openAttempts,
     parts,
-    retract: packs.at(-1)?.position ?? { epoch: (record.epoch - 1) as Epoch, seq: 0 },
+    retract: packs.at(-1)?.position ?? shownBehind(record),
     usage,
     costMicros: cost(usage),
   };
+}
+
+/**
+ * A position of the epoch in which the latest attempt ran, behind which its text was shown, if any was: behind its
+ * `step started` and the `chat` that may follow it. Not of the epoch before this one, which may have ended before it did
+ * anything: clients still stand in the older one then.
+ */
+function shownBehind({ turn, epoch }: ChatRecord): Position {
+  const opened = turn?.openedAt;
+  return opened === undefined ? { epoch: (epoch - 1) as Epoch, seq: 0 } : { epoch: opened.epoch, seq: opened.seq + 1 };
 }
 
 /** The blocks in their order; one that has no text yet says nothing. */

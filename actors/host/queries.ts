@@ -1,7 +1,7 @@
 // The queries: they change nothing and are authorised in the reading itself.
 
 import { uuidArg, wireChat, wireMessage, wireQueued } from '../../protocol/wire-content.ts';
-import type { QueuedMessage } from '../../protocol/content.ts';
+import type { Message, QueuedMessage } from '../../protocol/content.ts';
 import { errorBody, type ErrorBody } from '../../protocol/errors.ts';
 import type { Args } from '../../protocol/frames.ts';
 import { uuidToBytes, type ChatId, type OwnerId } from '../../protocol/ids.ts';
@@ -10,6 +10,7 @@ import { sliceUtf8, utf8Length } from '../../protocol/text.ts';
 import { parseChatArg } from '../chat/commands.ts';
 import type { ChatStore, ListRequest, ModelDirectory, Principal, Read } from '../ports.ts';
 import type { QueryResult } from './api.ts';
+import { messageBytes } from './snapshot.ts';
 
 export type QueryDeps = {
   readonly store: ChatStore;
@@ -77,10 +78,22 @@ async function pageMessages(deps: QueryDeps, viewer: Principal, args: Args): Pro
   if (!(await maySee(deps.store, viewer, chat.value))) return refused(errorBody('not_found'));
   const page = await deps.store.page(chat.value, { before, after, limit });
   if (page.outcome === 'unavailable') return unavailable();
-  const result = { messages: page.value.messages.map(wireMessage), has_more: page.value.hasMore };
+  const messages = withinBytes(page.value.messages);
+  const hasMore = page.value.hasMore || messages.length < page.value.messages.length;
+  const result = { messages: messages.map(wireMessage), has_more: hasMore };
   if (before !== null || after !== null) return { ok: true, result };
   const queue = await deps.queueOf(viewer, chat.value);
   return queue === null ? unavailable() : { ok: true, result: { ...result, queue: queue.map(wireQueued) } };
+}
+
+/** As many of the first messages as a reply may hold, one at least: whoever pages on gets the others. */
+function withinBytes(messages: readonly Message[]): readonly Message[] {
+  let bytes = 0;
+  const end = messages.findIndex((message, i) => {
+    bytes += messageBytes(message);
+    return i > 0 && bytes > LIMITS.snapshotPieceBytes;
+  });
+  return end === -1 ? messages : messages.slice(0, end);
 }
 
 async function readPart({ store }: QueryDeps, viewer: Principal, args: Args): Promise<QueryResult> {

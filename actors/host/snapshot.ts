@@ -54,7 +54,8 @@ function withoutText(live: LiveTurn): LiveTurn {
   return { ...live, blocks: live.blocks.map((block) => ({ ...block, text: '', bytes: 0 })) };
 }
 
-function messageBytes(message: Message): number {
+/** About what the message takes in a frame. */
+export function messageBytes(message: Message): number {
   return message.parts.reduce((sum, part) => sum + ('text' in part ? utf8Length(part.text) : 0), OVERHEAD_BYTES);
 }
 

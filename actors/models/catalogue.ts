@@ -1,9 +1,9 @@
 // Which models a node offers. An id is `scripted`, or `provider/model` with the provider's own name of the model: those
 // are opaque strings, so a model that came out today works without a change here.
 
-import type { Clock, ModelClient } from '../ports.ts';
+import type { Clock, ModelBinding, ModelDirectory } from '../ports.ts';
 import { anthropicModel } from './anthropic.ts';
-import { FREE, type ModelPrice } from './price.ts';
+import { costMicros, FREE, type ModelPrice } from './price.ts';
 import { scriptedModel } from './scripted.ts';
 
 export type ModelConfig = {
@@ -28,25 +28,15 @@ export type CatalogueConfig = {
   readonly defaultModel: string | null;
 };
 
-export type ModelEntry = {
+export type ModelEntry = ModelBinding & {
   readonly id: string;
-  readonly client: ModelClient;
-  /** For the ledger: who is paid. */
-  readonly provider: string;
-  /** What goes into `ModelRequest.model`. */
-  readonly providerModel: string;
-  readonly maxOutputTokens: number;
   /** Null: unknown; the provider says when it is exceeded. */
   readonly contextWindow: number | null;
   readonly price: ModelPrice | null;
 };
 
-export type ModelCatalogue = {
-  /** For people to choose from; `find` may know more. */
-  list(): readonly { readonly id: string; readonly default: boolean }[];
-  find(id: string): ModelEntry | null;
-  readonly defaultId: string;
-};
+/** `list` is for people to choose from; `find` may know more. */
+export type ModelCatalogue = ModelDirectory & { find(id: string): ModelEntry | null };
 
 export type CatalogueResult =
   | { readonly outcome: 'ready'; readonly catalogue: ModelCatalogue }
@@ -96,6 +86,7 @@ function finder({ clock, anthropic, scripted }: CatalogueConfig): (id: string) =
     if (client === null || !/^anthropic\/[\w.:@/-]{1,200}$/u.test(id)) return null;
     const providerModel = id.slice(ANTHROPIC_PREFIX.length);
     const model = known.get(providerModel);
+    const price = model?.price ?? null;
     return {
       id,
       client,
@@ -103,7 +94,8 @@ function finder({ clock, anthropic, scripted }: CatalogueConfig): (id: string) =
       providerModel,
       maxOutputTokens: model?.maxOutputTokens ?? MAX_OUTPUT_TOKENS,
       contextWindow: model?.contextWindow ?? null,
-      price: model?.price ?? null,
+      price,
+      cost: (usage) => costMicros(usage, price),
     };
   };
 }
@@ -117,5 +109,6 @@ function scriptedEntry(clock: Clock): ModelEntry {
     maxOutputTokens: MAX_OUTPUT_TOKENS,
     contextWindow: null,
     price: FREE,
+    cost: (usage) => costMicros(usage, FREE),
   };
 }

@@ -14,9 +14,9 @@ import type {
   ModelError,
   ModelErrorKind,
   ModelRequest,
-  PromptItem,
   StepSink,
 } from '../ports.ts';
+import { askedIn, continueReply } from './script-continuation.ts';
 import type { PaceMs, Script } from './script-directives.ts';
 import { type ScriptedReply, scriptedReply } from './script-text.ts';
 import { hashText, seeded } from './seeded.ts';
@@ -38,10 +38,10 @@ const CHARS_PER_TOKEN = 4;
 export function scriptedModel(options: ScriptedOptions): ModelClient {
   return {
     stream(request, sink, signal) {
-      const prompt = lastUserText(request.items);
+      const { prompt, said } = askedIn(request.items);
       const fraction = seeded((options.seed ?? 0) ^ hashText(request.attempt));
       const performance = new Performance({ clock: options.clock, request, sink, signal, fraction });
-      return performance.play(scriptedReply(prompt));
+      return performance.play(continueReply(scriptedReply(prompt), said));
     },
   };
 }
@@ -193,12 +193,6 @@ function statusOf(kind: ModelErrorKind): number | null {
 
 function tokens(chars: number): number {
   return Math.ceil(chars / CHARS_PER_TOKEN);
-}
-
-/** The last thing that the user said; empty when there is none. */
-function lastUserText(items: readonly PromptItem[]): string {
-  const last = items.findLast((item) => item.role === 'user');
-  return (last?.parts ?? []).map((part) => (part.type === 'text' ? part.text : '')).join('\n');
 }
 
 function promptChars(request: ModelRequest): number {

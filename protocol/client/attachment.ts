@@ -120,6 +120,8 @@ export class Attachment {
   onDown(): void {
     const { kind } = this.#phase;
     if (kind === 'detached' || kind === 'gone' || kind === 'refused') return;
+    // That the connection was lost says nothing against the cursor.
+    this.#resumedAt = null;
     this.#state = discardStaging(this.#state);
     this.#enter({ kind: 'offline' });
   }
