@@ -8,6 +8,7 @@ import type {
   Message,
   QueuedMessage,
   Role,
+  TurnEnd,
   Usage,
   Visibility,
   Part,
@@ -281,6 +282,7 @@ export type ChatPatch = {
   readonly model?: string;
   readonly labels?: Readonly<Record<string, string>>;
   readonly lastError?: ErrorBody | null;
+  readonly lastTurn?: TurnEnd;
   readonly turn?: TurnRecord | null;
   readonly fixedSystem?: readonly string[];
   readonly nextNumber?: number;
@@ -336,7 +338,8 @@ export type ActivationResult =
   | { readonly outcome: 'gone' }
   /** A live node owns it. */
   | { readonly outcome: 'owned'; readonly node: NodeId }
-  | { readonly outcome: 'unavailable'; readonly detail: string };
+  /** `isUnknown`: the answer was lost, the epoch may have been taken all the same. Then nobody else takes the chat up. */
+  | { readonly outcome: 'unavailable'; readonly detail: string; readonly isUnknown?: true };
 
 export type ChatChanges = {
   /** The client drops what it had: `messages` are the newest ones. */
@@ -418,6 +421,8 @@ export type CreateResult =
   | { readonly outcome: 'no_parent' }
   | { readonly outcome: 'parent_archived' }
   | { readonly outcome: 'already_applied' }
+  /** The answer to the commit was lost; the same command, sent again, learns what became of it. */
+  | { readonly outcome: 'unknown'; readonly detail: string }
   | Unavailable;
 
 export type ArchiveRequest = {

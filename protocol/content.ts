@@ -65,6 +65,8 @@ export type QueuedMessage = {
   readonly created_at: number;
 };
 
+export type TurnEnd = { readonly turn: TurnId; readonly outcome: TurnOutcome; readonly error: ErrorBody | null };
+
 /** A chat in a list, in a snapshot and in the event `chat`: always whole, the last one wins. */
 export type Chat = {
   readonly id: ChatId;
@@ -77,6 +79,8 @@ export type Chat = {
   readonly model: string;
   /** Set on entering the status `error`, null in every other. */
   readonly last_error: ErrorBody | null;
+  /** How the latest turn that is over has ended; null before the first one. */
+  readonly last_turn: TurnEnd | null;
   readonly labels: Readonly<Record<string, string>>;
   readonly created_at: number;
   readonly updated_at: number;

@@ -13,6 +13,7 @@ import type {
   QueuedMessage,
   Role,
   TextPart,
+  TurnEnd,
   TurnOutcome,
   Usage,
 } from './content.ts';
@@ -51,6 +52,7 @@ export function wireChat(chat: Chat): WireMap {
     archived: chat.archived,
     model: chat.model,
     last_error: chat.last_error === null ? null : wireError(chat.last_error),
+    last_turn: chat.last_turn === null ? null : wireTurnEnd(chat.last_turn),
     labels: chat.labels,
     created_at: chat.created_at,
     updated_at: chat.updated_at,
@@ -70,11 +72,25 @@ export function parseChat(value: unknown): Chat {
     archived: asBool(map['archived'], 'chat.archived'),
     model: asString(map['model'], 'chat.model'),
     last_error: orNull(map['last_error'], 'chat.last_error', parseError),
+    last_turn: orNull(map['last_turn'], 'chat.last_turn', parseTurnEnd),
     labels: Object.fromEntries(
       Object.entries(asMap(map['labels'], 'chat.labels')).map(([key, label]) => [key, asString(label, 'a label')]),
     ),
     created_at: asUint(map['created_at'], 'chat.created_at'),
     updated_at: asUint(map['updated_at'], 'chat.updated_at'),
+  };
+}
+
+function wireTurnEnd({ turn, outcome, error }: TurnEnd): WireMap {
+  return { turn: uuidToBytes(turn), outcome, error: error === null ? null : wireError(error) };
+}
+
+function parseTurnEnd(value: unknown, field: string): TurnEnd {
+  const map = asMap(value, field);
+  return {
+    turn: asId<TurnId>(map['turn'], `${field}.turn`),
+    outcome: parseOutcome(map['outcome']),
+    error: orNull(map['error'], `${field}.error`, parseError),
   };
 }
 

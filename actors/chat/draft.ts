@@ -142,6 +142,7 @@ function patchOf(before: ActorState, after: ActorState): ChatPatch {
     ...(a.model === b.model ? {} : { model: b.model }),
     ...(a.labels === b.labels ? {} : { labels: b.labels }),
     ...(a.last_error === b.last_error ? {} : { lastError: b.last_error }),
+    ...(a.last_turn === b.last_turn || b.last_turn === null ? {} : { lastTurn: b.last_turn }),
     ...(before.turn === after.turn ? {} : { turn: after.turn, wakeAtMs: after.turn?.retry?.atMs ?? null }),
     ...(before.fixedSystem === after.fixedSystem || after.fixedSystem === null
       ? {}

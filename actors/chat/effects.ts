@@ -388,10 +388,15 @@ function settleLost(draft: Draft, recovered: Recovered): void {
 }
 
 function endTurn(draft: Draft, outcome: TurnOutcome, error: ErrorBody | null): void {
-  draft.push({ kind: 'turn', type: 'ended', turn: turnOf(draft).id, outcome, error });
+  const { id: turn } = turnOf(draft);
+  draft.push({ kind: 'turn', type: 'ended', turn, outcome, error });
   draft.clearJournal = true;
   draft.change({ turn: null, attempt: null });
-  draft.changeChat(error === null ? { status: 'waiting', last_error: null } : { status: 'error', last_error: error });
+  draft.changeChat({
+    status: error === null ? 'waiting' : 'error',
+    last_error: error,
+    last_turn: { turn, outcome, error },
+  });
 }
 
 function wirePosition(position: Position): readonly [number, number] {

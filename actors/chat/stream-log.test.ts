@@ -19,6 +19,7 @@ const CHAT: Chat = {
   archived: false,
   model: 'scripted',
   last_error: null,
+  last_turn: null,
   labels: {},
   created_at: 1,
   updated_at: 1,

@@ -152,6 +152,8 @@ export class NodeChatHost implements ChatHost {
   async #activate(chat: ChatId, viewer: Principal | null): Promise<ErrorBody | null> {
     const result = await this.#activations.load({ chat, viewer });
     if (result.outcome === 'gone') return errorBody('not_found');
+    // It may be this node's by now, with a turn that runs: no scan for what is due would find it.
+    if (result.outcome === 'unavailable' && result.isUnknown === true && !this.#draining) this.#revivals.add(chat);
     if (result.outcome !== 'activated') return errorBody('unavailable', undefined, 1_000);
     const crashed = this.#crashes.count(chat, this.#deps.clock.nowMs()) >= HOST_LIMITS.crashesMax;
     const onEnded = (actor: ChatActor, reason: EndReason): void => this.#ended(actor, reason);

@@ -60,6 +60,8 @@ export async function createChat(
       return refusal(errorBody('not_found', 'the parent'));
     case 'parent_archived':
       return refusal(errorBody('parent_archived'));
+    case 'unknown':
+      return refusal(errorBody('unknown_outcome'));
     case 'unavailable':
       return refusal(errorBody('unavailable', undefined, 1_000));
   }

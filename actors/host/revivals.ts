@@ -38,6 +38,8 @@ export class Revivals {
 
   async #run(chat: ChatId, delayMs: number): Promise<void> {
     this.#pending.delete(chat);
-    if (!(await this.#revive(chat))) this.#arm(chat, Math.min(HOST_LIMITS.reviveCeilingMs, delayMs * 2));
+    const isDone = await this.#revive(chat);
+    // Trying may have called for another try by itself.
+    if (!isDone && !this.#pending.has(chat)) this.#arm(chat, Math.min(HOST_LIMITS.reviveCeilingMs, delayMs * 2));
   }
 }

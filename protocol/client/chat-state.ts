@@ -4,11 +4,9 @@
 // Invariants: `messages` ascend by number without repetition. With the positions up to `position` applied, it holds
 // every message of the chat numbered `oldest` or above. `staging` is invisible until its snapshot is complete.
 
-import type { Chat, Message, QueuedMessage, TurnOutcome } from '../content.ts';
-import type { ErrorBody } from '../errors.ts';
+import type { Chat, Message, QueuedMessage, TurnEnd } from '../content.ts';
 import type { LiveBlock, LiveTurn } from '../events.ts';
 import type { SnapshotHead } from '../frames.ts';
-import type { TurnId } from '../ids.ts';
 import type { Position } from '../position.ts';
 
 export type ChatState = {
@@ -24,14 +22,12 @@ export type ChatState = {
   readonly history: number;
   readonly queue: readonly QueuedMessage[];
   readonly turn: LiveTurn | null;
-  /** How the last turn ended; null when that was not seen (a snapshot does not say it). */
+  /** How the latest turn that is over has ended; null before the first one. */
   readonly lastTurn: TurnEnd | null;
   /** Text shown after this position was lost in a crash of the server. Stays until a turn starts or it is dismissed. */
   readonly retracted: Position | null;
   readonly staging: Staging | null;
 };
-
-export type TurnEnd = { readonly turn: TurnId; readonly outcome: TurnOutcome; readonly error: ErrorBody | null };
 
 /** The pieces of a snapshot that is not complete yet. */
 export type Staging = {

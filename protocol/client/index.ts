@@ -21,7 +21,7 @@ export { ClientError, CommandError, type ClientErrorKind } from './errors.ts';
 export type { ClientClock, ClientRandom, WebSocketConstructor, WebSocketLike } from './environment.ts';
 
 // The reducer and its state, for whoever keeps chats without the rest.
-export { EMPTY_CHAT_STATE, type ChatState, type TurnEnd } from './chat-state.ts';
+export { EMPTY_CHAT_STATE, type ChatState } from './chat-state.ts';
 export { applyEvent, type Applied, type SkippedEvent } from './reducer.ts';
 export { applyPiece, applyResumed, discardStaging, type SnapshotApplied } from './snapshot.ts';
 export { applyOlderPage, applyPartText, dismissRetracted, type OlderPage, type PartText } from './local.ts';
@@ -36,6 +36,7 @@ export type {
   PartOrReference,
   QueuedMessage,
   TextPart,
+  TurnEnd,
   TurnOutcome,
   Usage,
 } from '../content.ts';

@@ -81,7 +81,7 @@ function swapIn(state: ChatState, { position, head, messages, blocks }: Staging)
     history: left ? state.history + 1 : state.history,
     queue: head.queue,
     turn: head.live === null ? null : { ...head.live, blocks },
-    lastTurn: null,
+    lastTurn: head.chat.last_turn,
     retracted: head.retracted ?? state.retracted,
     staging: null,
   };

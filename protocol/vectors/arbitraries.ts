@@ -62,6 +62,17 @@ const part: fc.Arbitrary<PartOrReference> = fc.oneof(
 
 const label = text.filter((key) => key !== '__proto__');
 
+const outcome: fc.Arbitrary<TurnOutcome> = fc.constantFrom(
+  'completed',
+  'stopped',
+  'refused',
+  'max_tokens',
+  'step_limit',
+  'budget',
+  'error',
+  'interrupted',
+);
+
 const chat: fc.Arbitrary<Chat> = fc.record({
   id: id<ChatId>(),
   owner: text,
@@ -72,6 +83,7 @@ const chat: fc.Arbitrary<Chat> = fc.record({
   archived: fc.boolean(),
   model: text,
   last_error: maybe(errorBody),
+  last_turn: maybe(fc.record({ turn: id<TurnId>(), outcome, error: maybe(errorBody) })),
   labels: fc.dictionary(label, text, { maxKeys: 5, noNullPrototype: true }),
   created_at: uint,
   updated_at: uint,
@@ -104,16 +116,6 @@ const queued: fc.Arbitrary<QueuedMessage> = fc.record({
 const attempt = { turn: id<TurnId>(), step: uint, attempt: uint };
 const kind = <K extends string>(name: K): { readonly kind: fc.Arbitrary<K> } => ({ kind: fc.constant(name) });
 const type = <K extends string>(name: K): { readonly type: fc.Arbitrary<K> } => ({ type: fc.constant(name) });
-const outcome: fc.Arbitrary<TurnOutcome> = fc.constantFrom(
-  'completed',
-  'stopped',
-  'refused',
-  'max_tokens',
-  'step_limit',
-  'budget',
-  'error',
-  'interrupted',
-);
 const block = { ...kind('block'), step: uint, index: uint };
 
 export const event: fc.Arbitrary<ChatEvent> = fc.oneof(

@@ -37,6 +37,7 @@ const CHAT_MAP: Chat = {
   archived: false,
   model: 'scripted',
   last_error: null,
+  last_turn: null,
   labels: {},
   created_at: NOW_MS,
   updated_at: NOW_MS + 1,
@@ -50,6 +51,7 @@ const FAILED_CHAT: Chat = {
   status: 'error',
   archived: true,
   last_error: errorBody('model_rate_limited', undefined, 1500),
+  last_turn: { turn: TURN, outcome: 'error', error: errorBody('model_rate_limited', undefined, 1500) },
   labels: { project: 'parley', constructor: 'not a trap' },
 };
 

@@ -27,6 +27,7 @@ const CHAT: Chat = {
   archived: false,
   model: 'scripted',
   last_error: null,
+  last_turn: null,
   labels: {},
   created_at: 1_700_000_000_000,
   updated_at: 1_700_000_000_000,

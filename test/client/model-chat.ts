@@ -210,6 +210,7 @@ export class ModelChat {
       archived: false,
       model: 'm',
       last_error: null,
+      last_turn: null,
       labels: {},
       created_at: 1,
       updated_at: 1,

@@ -25,6 +25,7 @@ export function chatValue(changes: Partial<Chat> = {}): Chat {
     archived: false,
     model: 'm',
     last_error: null,
+    last_turn: null,
     labels: {},
     created_at: 1,
     updated_at: 1,

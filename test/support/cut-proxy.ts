@@ -3,8 +3,8 @@
 
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { assert } from '../../protocol/assert.ts';
 import { seeded } from '../../actors/models/seeded.ts';
+import { listenAnywhere } from './port.ts';
 
 export type CutProxyOptions = {
   /** Of the node on 127.0.0.1. */
@@ -24,6 +24,7 @@ export class CutProxy {
   readonly #options: CutProxyOptions;
   readonly #fraction: () => number;
   readonly #server: Server;
+  #port = 0;
   readonly #links = new Set<Link>();
   /** Bytes towards the client, over all connections, until the next cut; null: none is planned. */
   #cutAfter: number | null = null;
@@ -37,20 +38,13 @@ export class CutProxy {
 
   static async start(options: CutProxyOptions): Promise<CutProxy> {
     const proxy = new CutProxy(options);
-    proxy.#server.listen(0, '127.0.0.1');
-    await once(proxy.#server, 'listening');
+    proxy.#port = await listenAnywhere(proxy.#server);
     return proxy;
-  }
-
-  get port(): number {
-    const address = this.#server.address();
-    assert(typeof address === 'object' && address !== null, 'the proxy listens');
-    return address.port;
   }
 
   /** Where clients connect to reach the node through this proxy. */
   get url(): string {
-    return `ws://127.0.0.1:${this.port}/v1/ws`;
+    return `ws://127.0.0.1:${this.#port}/v1/ws`;
   }
 
   get cutPlanned(): boolean {

@@ -6,11 +6,11 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { signToken } from '../../gateway/authentication.ts';
 import { assert, must } from '../../protocol/assert.ts';
+import { freePort } from './port.ts';
 
 export type NodeOptions = {
   /** Variables of the node's; nothing else of ours reaches it but the path. */
@@ -42,17 +42,6 @@ process.once('exit', () => {
 /** `npm start -- …args`, to its end: for starts that are refused. */
 export async function runNode(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Exit> {
   return new NpmStart(args, env).exited;
-}
-
-/** A port that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  assert(typeof address === 'object' && address !== null, 'a TCP server has an address');
-  server.close();
-  await once(server, 'close');
-  return address.port;
 }
 
 export class NodeProcess {

@@ -7,6 +7,7 @@
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { assert } from '../../protocol/assert.ts';
+import { listenAnywhere } from './port.ts';
 
 /**
  * `answer lost`: Postgres gets everything, the node loses the connection before the answer to COMMIT.
@@ -47,12 +48,8 @@ export class PgProxy {
   static async start(url: string): Promise<{ readonly proxy: PgProxy; readonly proxyUrl: string }> {
     const database = new URL(url);
     const proxy = new PgProxy({ host: database.hostname, port: Number(database.port || 5432) });
-    proxy.#server.listen(0, '127.0.0.1');
-    await once(proxy.#server, 'listening');
-    const address = proxy.#server.address();
-    assert(typeof address === 'object' && address !== null, 'the proxy listens');
+    database.port = String(await listenAnywhere(proxy.#server));
     database.hostname = '127.0.0.1';
-    database.port = String(address.port);
     return { proxy, proxyUrl: database.href };
   }
 

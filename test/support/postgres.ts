@@ -69,8 +69,9 @@ export async function start(): Promise<TestServer> {
       '--no-sync',
     ]);
     const server = await launch(join(binaries, 'postgres'), data, port);
+    const guard = guardAgainstOrphans(must(server.pid, 'it was started'), folder);
     const url = `postgres://${USER}:${encodeURIComponent(PASSWORD)}@127.0.0.1:${port}/postgres`;
-    return { url, pid: server.pid ?? null, stop: () => stop(server, folder) };
+    return { url, pid: server.pid ?? null, stop: () => stop({ server, guard, folder }) };
   } catch (error) {
     rmSync(folder, { recursive: true, force: true });
     throw error;
@@ -202,7 +203,25 @@ function collect(child: ChildProcess): () => string {
   return () => text.trim();
 }
 
-async function stop(server: ChildProcess, folder: string): Promise<void> {
+/**
+ * A process that ends the server and removes its folder when the tests die without stopping it: it hears of that from
+ * the end of its standard input, which the kernel closes with the last process that holds it.
+ */
+function guardAgainstOrphans(pid: number, folder: string): ChildProcess {
+  const program = `
+    process.stdin.resume().on('end', () => {
+      try { process.kill(${pid}, 'SIGQUIT'); } catch {}
+      require('node:fs').rmSync(${JSON.stringify(folder)}, { recursive: true, force: true, maxRetries: 5 });
+    });
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => undefined);`;
+  const guard = spawn(process.execPath, ['--eval', program], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] });
+  guard.unref();
+  return guard;
+}
+
+type Started = { readonly server: ChildProcess; readonly guard: ChildProcess; readonly folder: string };
+
+async function stop({ server, guard, folder }: Started): Promise<void> {
   if (server.exitCode === null && server.signalCode === null) {
     const closed = once(server, 'close');
     // Immediate shutdown: nobody will ever start on this data again.
@@ -210,4 +229,5 @@ async function stop(server: ChildProcess, folder: string): Promise<void> {
     await closed;
   }
   rmSync(folder, { recursive: true, force: true });
+  guard.kill('SIGKILL');
 }

@@ -145,6 +145,7 @@ function piece(chat: ChatId, first: boolean, last: boolean): SnapshotPiece {
       archived: false,
       model: 'scripted',
       last_error: null,
+      last_turn: null,
       labels: {},
       created_at: 1,
       updated_at: 1,

@@ -1,0 +1,408 @@
+// The statements of a batch of intents, at most one intent per chat.
+//
+// The first one locks the chats, in the order of their ids, and gives those that have the intent's epoch. Every other
+// one joins its rows with the chats again: the rows are locked, so the join finds just what the lock gave.
+
+import type { QueuedMessage } from '../protocol/content.ts';
+import { uuidV7Ms } from '../protocol/ids.ts';
+import { LIMITS } from '../protocol/limits.ts';
+import type { ChatPatch, CommandRow, CommitIntent, NewMessage } from '../actors/ports.ts';
+import { CONTENT_VERSION, encodeContent, encodeJournal, encodeJson, encodeTurn } from './codec.ts';
+import { Columns } from './columns.ts';
+import type { Statement } from './connection.ts';
+import { FENCED } from './transaction.ts';
+
+/** Every statement's rows begin with what decides whether they are written. */
+const FENCE = { chat: 'uuid', epoch: 'bigint', unarchived: 'boolean' } as const;
+type Fence = { readonly chat: string; readonly epoch: number; readonly unarchived: boolean };
+
+const MESSAGE = {
+  ...FENCE,
+  number: 'bigint',
+  id: 'uuid',
+  position_epoch: 'bigint',
+  seq: 'bigint',
+  role: 'message_role',
+  visibility: 'message_visibility',
+  content: 'bytea',
+  content_version: 'smallint',
+  provider: 'text',
+  provider_blocks: 'bytea',
+  created_at: 'timestamptz',
+  created_by: 'text',
+  model: 'text',
+  turn: 'uuid',
+  step: 'integer',
+  interrupted: 'boolean',
+  input_tokens: 'bigint',
+  output_tokens: 'bigint',
+  cache_read_tokens: 'bigint',
+  cache_write_tokens: 'bigint',
+  usage_estimated: 'boolean',
+  total_cost_micros: 'bigint',
+} as const;
+const QUEUED = {
+  ...FENCE,
+  first: 'boolean',
+  id: 'uuid',
+  content: 'bytea',
+  content_version: 'smallint',
+  created_by: 'text',
+  created_at: 'timestamptz',
+} as const;
+const DEQUEUED = { ...FENCE, id: 'uuid' } as const;
+const COMMAND = {
+  ...FENCE,
+  principal: 'text',
+  id: 'uuid',
+  name: 'text',
+  args_hash: 'bytea',
+  ok: 'boolean',
+  body: 'bytea',
+  created_at: 'timestamptz',
+  keep_until: 'timestamptz',
+} as const;
+const OPENED = {
+  ...FENCE,
+  id: 'uuid',
+  turn: 'uuid',
+  step: 'integer',
+  attempt: 'integer',
+  provider: 'text',
+  model: 'text',
+  opened_at: 'timestamptz',
+} as const;
+const SETTLED = {
+  ...FENCE,
+  id: 'uuid',
+  outcome: 'attempt_outcome',
+  error_code: 'text',
+  request_id: 'text',
+  settled_at: 'timestamptz',
+  input_tokens: 'bigint',
+  output_tokens: 'bigint',
+  cache_read_tokens: 'bigint',
+  cache_write_tokens: 'bigint',
+  usage_estimated: 'boolean',
+  total_cost_micros: 'bigint',
+} as const;
+const PACK = {
+  ...FENCE,
+  position_epoch: 'bigint',
+  seq: 'bigint',
+  turn: 'uuid',
+  step: 'integer',
+  attempt: 'integer',
+  pack: 'integer',
+  entries: 'bytea',
+} as const;
+const RETRACTED = { ...FENCE, position_epoch: 'bigint', seq: 'bigint' } as const;
+const PATCH = {
+  ...FENCE,
+  listed_at: 'timestamptz',
+  status: 'chat_status',
+  archived: 'boolean',
+  model: 'text',
+  labels: 'bytea',
+  fixed_system: 'bytea',
+  next_number: 'bigint',
+  set_title: 'boolean',
+  title: 'text',
+  set_error: 'boolean',
+  last_error: 'bytea',
+  last_turn: 'bytea',
+  set_turn: 'boolean',
+  turn: 'bytea',
+  set_wake: 'boolean',
+  wake_at: 'timestamptz',
+} as const;
+
+/** What the locking statement gives for each chat that has the intent's epoch. */
+export type LockedChat = { readonly id: string; readonly archived: boolean };
+
+/** The statements for `intents`, the locking one first. Those without rows are left out. */
+export function commitStatements(intents: readonly CommitIntent[]): readonly Statement[] {
+  const rows = gather(intents);
+  const writes: readonly (readonly [{ readonly empty: boolean; statement(text: string): Statement }, string])[] = [
+    [rows.messages, INSERT_MESSAGES],
+    [rows.dequeued, DELETE_QUEUED],
+    [rows.queued, INSERT_QUEUED],
+    [rows.commands, INSERT_COMMANDS],
+    [rows.opened, INSERT_ATTEMPTS],
+    [rows.settled, SETTLE_ATTEMPTS],
+    [rows.cleared, DELETE_PACKS],
+    [rows.packs, INSERT_PACKS],
+    [rows.retracted, INSERT_RETRACTIONS],
+    [rows.listed, LOCK_OWNERS],
+    [rows.patches, UPDATE_CHATS],
+  ];
+  return [
+    rows.fences.statement(LOCK_CHATS),
+    ...writes.filter(([columns]) => !columns.empty).map(([columns, text]) => columns.statement(text)),
+  ];
+}
+
+/** Until when the row of a command is kept: ids may be ahead of the clock, and a retry comes up to 24 h after it. */
+export function commandKeptUntilMs(command: Pick<CommandRow, 'id' | 'createdAtMs'>): number {
+  return Math.max(command.createdAtMs, uuidV7Ms(command.id) ?? 0) + LIMITS.commandReplyMs;
+}
+
+// oxlint-disable-next-line typescript/explicit-function-return-type -- a record of columns, typed by its parts
+function gather(intents: readonly CommitIntent[]) {
+  const rows = {
+    fences: new Columns(FENCE),
+    messages: new Columns(MESSAGE),
+    dequeued: new Columns(DEQUEUED),
+    queued: new Columns(QUEUED),
+    commands: new Columns(COMMAND),
+    opened: new Columns(OPENED),
+    settled: new Columns(SETTLED),
+    cleared: new Columns(FENCE),
+    packs: new Columns(PACK),
+    retracted: new Columns(RETRACTED),
+    listed: new Columns(FENCE),
+    patches: new Columns(PATCH),
+  };
+  for (const intent of intents) {
+    const fence = { chat: intent.chat, epoch: intent.epoch, unarchived: intent.requireUnarchived };
+    rows.fences.add(fence);
+    for (const message of intent.messages) rows.messages.add(messageRow(fence, message));
+    for (const id of intent.dequeue) rows.dequeued.add({ ...fence, id });
+    for (const queued of intent.enqueueFirst) rows.queued.add({ ...queuedRow(fence, queued), first: true });
+    for (const queued of intent.enqueue) rows.queued.add({ ...queuedRow(fence, queued), first: false });
+    for (const command of intent.commands) rows.commands.add(commandRow(fence, command));
+    for (const opened of intent.attemptsOpened) {
+      const { id, turn, step, attempt, provider, model } = opened;
+      rows.opened.add({ ...fence, id, turn, step, attempt, provider, model, opened_at: opened.startedAtMs });
+    }
+    for (const settled of intent.attemptsSettled) {
+      rows.settled.add({
+        ...fence,
+        id: settled.id,
+        outcome: settled.outcome,
+        error_code: settled.errorCode,
+        request_id: settled.requestId,
+        settled_at: settled.settledAtMs,
+        ...usageCells(settled.usage),
+        total_cost_micros: settled.costMicros,
+      });
+    }
+    if (intent.clearJournal) rows.cleared.add(fence);
+    for (const pack of intent.journal) {
+      rows.packs.add({
+        ...fence,
+        position_epoch: pack.position.epoch,
+        seq: pack.position.seq,
+        turn: pack.turn,
+        step: pack.step,
+        attempt: pack.attempt,
+        pack: pack.pack,
+        entries: encodeJournal(pack.entries),
+      });
+    }
+    if (intent.retract !== null) {
+      rows.retracted.add({ ...fence, position_epoch: intent.retract.epoch, seq: intent.retract.seq });
+    }
+    if (intent.listed) rows.listed.add(fence);
+    if (intent.listed || Object.keys(intent.patch).length > 0) {
+      rows.patches.add(patchRow(fence, intent.patch, intent.listed ? intent.atMs : null));
+    }
+  }
+  return rows;
+}
+
+function messageRow(fence: Fence, message: NewMessage): Record<keyof typeof MESSAGE, Cell> {
+  return {
+    ...fence,
+    number: message.number,
+    id: message.id,
+    position_epoch: message.position.epoch,
+    seq: message.position.seq,
+    role: message.role,
+    visibility: message.visibility,
+    content: encodeContent(message.parts),
+    content_version: CONTENT_VERSION,
+    provider: message.provider?.provider ?? null,
+    provider_blocks: message.provider?.json ?? null,
+    created_at: message.createdAtMs,
+    created_by: message.createdBy,
+    model: message.model,
+    turn: message.turn,
+    step: message.step,
+    interrupted: message.interrupted,
+    ...usageCells(message.usage),
+    total_cost_micros: message.costMicros,
+  };
+}
+
+function queuedRow(fence: Fence, queued: QueuedMessage): Omit<Record<keyof typeof QUEUED, Cell>, 'first'> {
+  return {
+    ...fence,
+    id: queued.id,
+    content: encodeContent(queued.parts),
+    content_version: CONTENT_VERSION,
+    created_by: queued.created_by,
+    created_at: queued.created_at,
+  };
+}
+
+function commandRow(fence: Fence, command: CommandRow): Record<keyof typeof COMMAND, Cell> {
+  return {
+    ...fence,
+    principal: command.principal,
+    id: command.id,
+    name: command.name,
+    args_hash: command.argsHash,
+    ok: command.reply.ok,
+    body: command.reply.body,
+    created_at: command.createdAtMs,
+    keep_until: commandKeptUntilMs(command),
+  };
+}
+
+function patchRow(fence: Fence, patch: ChatPatch, listedAtMs: number | null): Record<keyof typeof PATCH, Cell> {
+  return {
+    ...fence,
+    listed_at: listedAtMs,
+    status: patch.status ?? null,
+    archived: patch.archived ?? null,
+    model: patch.model ?? null,
+    labels: patch.labels === undefined ? null : encodeJson(patch.labels),
+    fixed_system: patch.fixedSystem === undefined ? null : encodeJson(patch.fixedSystem),
+    next_number: patch.nextNumber ?? null,
+    set_title: patch.title !== undefined,
+    title: patch.title ?? null,
+    set_error: patch.lastError !== undefined,
+    last_error: patch.lastError ? encodeJson(patch.lastError) : null,
+    last_turn: patch.lastTurn === undefined ? null : encodeJson(patch.lastTurn),
+    set_turn: patch.turn !== undefined,
+    turn: patch.turn ? encodeTurn(patch.turn) : null,
+    set_wake: patch.wakeAtMs !== undefined,
+    wake_at: patch.wakeAtMs ?? null,
+  };
+}
+
+type Cell = string | number | bigint | boolean | Uint8Array | null;
+
+function usageCells(
+  usage: NewMessage['usage'],
+): Record<'input_tokens' | 'output_tokens' | 'cache_read_tokens' | 'cache_write_tokens' | 'usage_estimated', Cell> {
+  return {
+    input_tokens: usage?.input_tokens ?? null,
+    output_tokens: usage?.output_tokens ?? null,
+    cache_read_tokens: usage?.cache_read_tokens ?? null,
+    cache_write_tokens: usage?.cache_write_tokens ?? null,
+    usage_estimated: usage?.estimated ?? null,
+  };
+}
+
+/** Joins the rows `r` with the chats `c` that the lock gave. */
+const LOCKED = `join chats c on c.id = r.chat and c.epoch = r.epoch and not (r.unarchived and c.archived)
+  where ${FENCED}`;
+
+const LOCK_CHATS = `
+  select c.id, c.archived
+  from chats c join ${Columns.source('r', FENCE)} on c.id = r.chat and c.epoch = r.epoch
+  where ${FENCED}
+  order by c.id
+  for no key update of c`;
+
+const INSERT_MESSAGES = `
+  insert into messages (
+    chat, number, id, epoch, seq, role, visibility, content, content_version, provider, provider_blocks, created_at,
+    created_by, model, turn, step, interrupted, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
+    usage_estimated, total_cost_micros)
+  select
+    r.chat, r.number, r.id, r.position_epoch, r.seq, r.role, r.visibility, r.content, r.content_version, r.provider,
+    r.provider_blocks, r.created_at, r.created_by, r.model, r.turn, r.step, r.interrupted, r.input_tokens,
+    r.output_tokens, r.cache_read_tokens, r.cache_write_tokens, r.usage_estimated, r.total_cost_micros
+  from ${Columns.source('r', MESSAGE)} ${LOCKED}`;
+
+const DELETE_QUEUED = `
+  delete from queued_messages q using ${Columns.source('r', DEQUEUED)} ${LOCKED}
+  and q.chat = r.chat and q.id = r.id`;
+
+/** In front or behind of what waits; the rows of an intent among themselves in their order. */
+const INSERT_QUEUED = `
+  insert into queued_messages (chat, id, position, content, content_version, created_by, created_at)
+  select r.chat, r.id,
+    case when r.first
+      then coalesce((select min(q.position) from queued_messages q where q.chat = r.chat), 1)
+        - row_number() over (partition by r.chat, r.first order by r.ordinal desc)
+      else coalesce((select max(q.position) from queued_messages q where q.chat = r.chat), 0) + r.ordinal end,
+    r.content, r.content_version, r.created_by, r.created_at
+  from ${Columns.source('r', QUEUED)} ${LOCKED}`;
+
+const INSERT_COMMANDS = `
+  insert into commands (principal, chat, id, name, args_hash, ok, body, created_at, keep_until)
+  select r.principal, r.chat, r.id, r.name, r.args_hash, r.ok, r.body, r.created_at, r.keep_until
+  from ${Columns.source('r', COMMAND)} ${LOCKED}`;
+
+const INSERT_ATTEMPTS = `
+  insert into attempts (id, chat, epoch, node, turn, step, attempt, purpose, provider, model, opened_at)
+  select r.id, r.chat, r.epoch, c.owner_node, r.turn, r.step, r.attempt, 'turn', r.provider, r.model, r.opened_at
+  from ${Columns.source('r', OPENED)} ${LOCKED}`;
+
+const SETTLE_ATTEMPTS = `
+  update attempts a set
+    outcome = r.outcome, error_code = r.error_code, request_id = r.request_id, settled_at = r.settled_at,
+    input_tokens = r.input_tokens, output_tokens = r.output_tokens, cache_read_tokens = r.cache_read_tokens,
+    cache_write_tokens = r.cache_write_tokens, usage_estimated = r.usage_estimated,
+    total_cost_micros = r.total_cost_micros
+  from ${Columns.source('r', SETTLED)} ${LOCKED}
+  and a.id = r.id and a.chat = r.chat and a.settled_at is null`;
+
+const DELETE_PACKS = `
+  delete from journal_packs p using ${Columns.source('r', FENCE)} ${LOCKED}
+  and p.chat = r.chat`;
+
+const INSERT_PACKS = `
+  insert into journal_packs (chat, epoch, seq, turn, step, attempt, pack, entries)
+  select r.chat, r.position_epoch, r.seq, r.turn, r.step, r.attempt, r.pack, r.entries
+  from ${Columns.source('r', PACK)} ${LOCKED}`;
+
+const INSERT_RETRACTIONS = `
+  insert into retractions (chat, epoch, seq)
+  select r.chat, r.position_epoch, r.seq
+  from ${Columns.source('r', RETRACTED)} ${LOCKED}
+  on conflict (chat, epoch) do update set seq = least(retractions.seq, excluded.seq)`;
+
+/** After the chats, by id as well: two batches with the same owners wait for each other in one order only. */
+const LOCK_OWNERS = `
+  select o.id from owners o
+  where ${FENCED} and o.id in (select c.owner from ${Columns.source('r', FENCE)} ${LOCKED})
+  order by o.id
+  for no key update`;
+
+/** Rewrites only what differs; the feed and `updated_at` move with `listed_at` alone. */
+const UPDATE_CHATS = `
+  with patched as (
+    select c.id, c.owner, r.listed_at,
+      coalesce(r.status, c.status) as status,
+      coalesce(r.archived, c.archived) as archived,
+      coalesce(r.model, c.model) as model,
+      coalesce(r.labels, c.labels) as labels,
+      coalesce(r.fixed_system, c.fixed_system) as fixed_system,
+      coalesce(r.next_number, c.next_number) as next_number,
+      case when r.set_title then r.title else c.title end as title,
+      case when r.set_error then r.last_error else c.last_error end as last_error,
+      coalesce(r.last_turn, c.last_turn) as last_turn,
+      case when r.set_turn then r.turn else c.turn end as turn,
+      case when r.set_wake then r.wake_at else c.wake_at end as wake_at
+    from ${Columns.source('r', PATCH)} ${LOCKED}
+  ), fed as (
+    update owners o set feed_seq = o.feed_seq + 1
+    where o.id in (select p.owner from patched p where p.listed_at is not null)
+    returning o.id, o.feed_seq
+  )
+  update chats c set
+    status = p.status, archived = p.archived, model = p.model, labels = p.labels, fixed_system = p.fixed_system,
+    next_number = p.next_number, title = p.title, last_error = p.last_error, last_turn = p.last_turn, turn = p.turn, wake_at = p.wake_at,
+    updated_at = coalesce(p.listed_at, c.updated_at),
+    feed_seq = case when p.listed_at is null then c.feed_seq else f.feed_seq end
+  from patched p left join fed f on f.id = p.owner
+  where c.id = p.id and (
+    p.listed_at is not null or
+    (p.status, p.archived, p.model, p.labels, p.fixed_system, p.next_number, p.title, p.last_error, p.last_turn, p.turn, p.wake_at)
+    is distinct from
+    (c.status, c.archived, c.model, c.labels, c.fixed_system, c.next_number, c.title, c.last_error, c.last_turn, c.turn, c.wake_at))`;

@@ -1,0 +1,175 @@
+// Creating a chat, once per command.
+
+import type { Chat } from '../protocol/content.ts';
+import type { ChatId, OwnerId } from '../protocol/ids.ts';
+import type { CommandReply, CommandRow, CreateResult, NewChat } from '../actors/ports.ts';
+import { encodeJson } from './codec.ts';
+import { findOn, NO_CHAT } from './commands.ts';
+import { commandKeptUntilMs } from './commit-statements.ts';
+import type { Connection, Statement } from './connection.ts';
+import type { Connections } from './connections.ts';
+import { describe, isContentFault } from './errors.ts';
+import type { StoreLimits } from './limits.ts';
+import { FENCED, transactAgain } from './transaction.ts';
+
+export type Creation = {
+  readonly chat: NewChat;
+  readonly command: Omit<CommandRow, 'reply'>;
+  readonly reply: (chat: Chat) => CommandReply;
+};
+
+/**
+ * A connection lost at the commit is asked about again: the key of the second try waits for the first one if it is
+ * still on its way, so the answer of the second holds for both.
+ */
+export async function create(connections: Connections, creation: Creation, limits: StoreLimits): Promise<CreateResult> {
+  for (let left = limits.createTries; ; left -= 1) {
+    try {
+      const result = await connections.use((connection) => createOn(connection, creation, limits));
+      if (result.outcome !== 'unknown') return result;
+      if (left <= 1) return result;
+    } catch (error) {
+      return connections.unavailable(error);
+    }
+  }
+}
+
+type Parent = { readonly owner: OwnerId; readonly root: ChatId; readonly archived: boolean };
+
+async function createOn(connection: Connection, creation: Creation, limits: StoreLimits): Promise<CreateResult> {
+  const { chat, command, reply } = creation;
+  let root = chat.id;
+  if (chat.parent !== null) {
+    const parent = await readParent(connection, chat.parent);
+    if (parent === null || parent.owner !== chat.owner) return refusal(connection, creation, 'no_parent');
+    // Owner and root never change; `archived` does, and is looked at again under the lock.
+    if (parent.archived) return refusal(connection, creation, 'parent_archived');
+    root = parent.root;
+  }
+  const encoded = reply(created(chat, root));
+  const statements = createStatements(chat, root, { ...command, reply: encoded });
+  const result = await transactAgain(connection, statements, limits.conflictTries);
+  switch (result.outcome) {
+    case 'unknown':
+      connection.close(result.detail);
+      return result;
+    case 'aborted':
+      if (result.error.fatal) connection.close();
+      return {
+        outcome: 'unavailable',
+        detail: isContentFault(result.error.sqlstate) ? `SQLSTATE ${result.error.sqlstate}` : describe(result.error),
+      };
+    case 'committed':
+      if ((result.results.at(-1)?.length ?? 0) > 0) return { outcome: 'created', reply: encoded };
+      return refusal(connection, creation, 'parent_archived');
+  }
+}
+
+/** Nothing was created: because it was before, or for the reason given. */
+async function refusal(
+  connection: Connection,
+  creation: Creation,
+  reason: 'no_parent' | 'parent_archived',
+): Promise<CreateResult> {
+  const { owner } = creation.chat;
+  const found = await findOn(connection, creation.command.principal, null, creation.command.id);
+  if (found === null) {
+    // The command may have been sent by another principal of the same owner: the chat's own id tells.
+    const [row] = await connection.query<{ owner: OwnerId }>({
+      text: 'select c.owner from chats c where c.id = $1::uuid',
+      values: [creation.chat.id],
+    });
+    return row?.owner === owner ? { outcome: 'already_applied' } : { outcome: reason };
+  }
+  return found === 'applied' ? { outcome: 'already_applied' } : { outcome: 'repeated', row: found };
+}
+
+async function readParent(connection: Connection, parent: ChatId): Promise<Parent | null> {
+  const [row] = await connection.query<Parent>({
+    text: 'select c.owner, c.root, c.archived from chats c where c.id = $1::uuid',
+    values: [parent],
+  });
+  return row ?? null;
+}
+
+function created(chat: NewChat, root: ChatId): Chat {
+  return {
+    id: chat.id,
+    owner: chat.owner,
+    parent: chat.parent,
+    root,
+    title: chat.title,
+    status: 'waiting',
+    archived: false,
+    model: chat.model,
+    last_error: null,
+    last_turn: null,
+    labels: chat.labels,
+    created_at: chat.createdAtMs,
+    updated_at: chat.createdAtMs,
+  };
+}
+
+function createStatements(chat: NewChat, root: ChatId, command: CommandRow): readonly Statement[] {
+  const lock = { text: LOCK_ABOVE, values: [chat.parent, root] };
+  const insert = {
+    text: INSERT,
+    values: [
+      chat.id,
+      chat.owner,
+      chat.parent,
+      root,
+      chat.title,
+      chat.model,
+      chat.systemPrompt,
+      encodeJson(chat.labels),
+      chat.createdAtMs,
+      command.id,
+      command.principal,
+      NO_CHAT,
+      command.name,
+      command.argsHash,
+      command.reply.ok,
+      command.reply.body,
+      command.createdAtMs,
+      commandKeptUntilMs(command),
+    ],
+  };
+  return chat.parent === null ? [insert] : [lock, insert];
+}
+
+/** Against an archive of the tree, which takes the same rows: either it sees the new chat, or we see it archived. */
+const LOCK_ABOVE = `
+  select c.id from chats c
+  where c.id in ($1::uuid, $2::uuid)
+  order by c.id
+  for share of c`;
+
+/** The title's source is the user whenever there is a title at creation. */
+const INSERT = `
+  with free as (
+    select 1 as one
+    where ${FENCED}
+      and not exists (select from chats c where c.id = $1::uuid or (c.owner = $2::text and c.create_command = $10::uuid))
+      and ($3::uuid is null or exists (select from chats p where p.id = $3::uuid and not p.archived))
+  ), fed as (
+    insert into owners (id, feed_seq) select $2::text, 1 from free
+    on conflict (id) do update set feed_seq = owners.feed_seq + 1
+    returning feed_seq
+  ), chat as (
+    insert into chats (
+      id, owner, parent, root, create_command, status, archived, title, title_source, model, system_prompt, labels,
+      next_number, epoch, feed_seq, created_at, updated_at)
+    select
+      $1::uuid, $2::text, $3::uuid, $4::uuid, $10::uuid, 'waiting', false, $5::text,
+      case when $5::text is null then null else 'user'::title_source end, $6::text, $7::text, $8::bytea,
+      1, 0, f.feed_seq, $9::timestamptz, $9::timestamptz
+    from fed f
+    on conflict do nothing
+    returning id
+  )
+  insert into commands (principal, chat, id, name, args_hash, ok, body, created_at, keep_until)
+  select $11::text, $12::uuid, $10::uuid, $13::text, $14::bytea, $15::boolean, $16::bytea, $17::timestamptz,
+    $18::timestamptz
+  from chat
+  returning id`;

@@ -1,0 +1,186 @@
+// Opens a database, brings its schema up to date and gives the port of the actors on it.
+
+import type { ChatStore, Read } from '../actors/ports.ts';
+import { activate, due, release } from './activate.ts';
+import { archiveTree } from './archive.ts';
+import { findCommand, pruneCommands } from './commands.ts';
+import { commitBatch } from './commit-batch.ts';
+import { GroupCommit } from './commit.ts';
+import { Connection, type DatabaseAddress } from './connection.ts';
+import { Connections } from './connections.ts';
+import { create } from './create.ts';
+import { parseDatabaseUrl } from './database-url.ts';
+import { startEmbedded } from './embedded.ts';
+import { NoConnection, ServerError, StorageError } from './errors.ts';
+import { storeLimits, type StoreLimits } from './limits.ts';
+import { get, list } from './list.ts';
+import { SILENT_LOG, type StoreLog } from './log.ts';
+import { migrate } from './migrate.ts';
+import { Nodes } from './nodes.ts';
+import { changes } from './read-changes.ts';
+import { page, part, prompt } from './read-messages.ts';
+import { Upkeep } from './upkeep.ts';
+
+export type OpenOptions = {
+  /** Postgres by its URL, or the embedded database in a folder, which is made when it is not there. */
+  readonly database: { readonly url: string } | { readonly folder: string };
+  readonly log?: StoreLog;
+  readonly limits?: Partial<StoreLimits>;
+  /** Called once when the embedded database dies: the node cannot go on. */
+  readonly onFatal?: (error: StorageError) => void;
+};
+
+export type OpenStore = {
+  readonly store: ChatStore;
+  /** Register before the first activation: until then `activate` gives `unavailable`. */
+  readonly nodes: Nodes;
+  readonly embedded: boolean;
+  /** Deletes the rows of commands whose 24 h are over; gives how many. Call it now and then. */
+  pruneCommands(nowMs: number): Promise<Read<number>>;
+  /** For metrics. */
+  stats(): StoreStats;
+  /** Whatever is still asked is `unavailable`; commits on their way are `unknown`. Stop the actors before. */
+  close(): Promise<void>;
+};
+
+export type StoreStats = {
+  readonly waitingIntents: number;
+  readonly waitingBytes: number;
+  readonly batches: number;
+  readonly connectionsTaken: number;
+  readonly connectionsIdle: number;
+  readonly waitingUses: number;
+};
+
+/** Throws `StorageError`, whose message is one line that says what to do. */
+export async function openStore(options: OpenOptions): Promise<OpenStore> {
+  const log = options.log ?? SILENT_LOG;
+  if ('url' in options.database) {
+    const limits = storeLimits(options.limits ?? {});
+    const address = parseDatabaseUrl(options.database.url);
+    await prepareDatabase(address, limits, log);
+    return storeOn(new Connections(address, limits, log), limits, () => Promise.resolve());
+  }
+  // One connection is all that the embedded database has.
+  const limits = storeLimits({ ...options.limits, connections: 1, batchesInFlight: 1 });
+  let connections: Connections | null = null;
+  const embedded = await startEmbedded(options.database.folder, (error) => {
+    log.error('the embedded database has failed', { detail: error.message });
+    connections?.close();
+    options.onFatal?.(error);
+  });
+  try {
+    await prepareDatabase(embedded.address, limits, log);
+  } catch (error) {
+    await embedded.stop();
+    throw error;
+  }
+  connections = new Connections(embedded.address, limits, log);
+  const upkeep = new Upkeep(connections, limits, log);
+  upkeep.start();
+  const opened = storeOn(connections, limits, () => embedded.stop());
+  return {
+    ...opened,
+    close: () => {
+      upkeep.stop();
+      return opened.close();
+    },
+  };
+}
+
+async function prepareDatabase(address: DatabaseAddress, limits: StoreLimits, log: StoreLog): Promise<void> {
+  try {
+    const connection = await Connection.open(address, limits, (message) => {
+      log.debug('notice of the database', { detail: message });
+    });
+    try {
+      await migrate(connection);
+    } finally {
+      connection.close();
+    }
+  } catch (error) {
+    throw openError(error, address);
+  }
+}
+
+function storeOn(connections: Connections, limits: StoreLimits, stop: () => Promise<void>): OpenStore {
+  const nodes = new Nodes(connections, limits);
+  const commits = new GroupCommit((intents) => commitBatch(connections, intents, limits), limits);
+  return {
+    store: chatStore(connections, nodes, commits, limits),
+    nodes,
+    embedded: connections.embedded,
+    pruneCommands: (nowMs) => pruneCommands(connections, nowMs, limits),
+    stats: () => {
+      const { taken, idle, waiting } = connections.stats;
+      return { ...commits.stats, connectionsTaken: taken, connectionsIdle: idle, waitingUses: waiting };
+    },
+    close: async () => {
+      connections.close();
+      await stop();
+    },
+  };
+}
+
+function chatStore(connections: Connections, nodes: Nodes, commits: GroupCommit, limits: StoreLimits): ChatStore {
+  return {
+    activate: async (activations, commandsMax) => {
+      const node = nodes.self;
+      if (node === null) {
+        return activations.map(() => ({ outcome: 'unavailable', detail: 'this node is not registered yet' }));
+      }
+      return activate(connections, activations, { node, commandsMax }, limits);
+    },
+    commit: (intent) => commits.commit(intent),
+    release: (chat, epoch, sealed) => release(connections, chat, epoch, sealed),
+    create: (chat, command, reply) => create(connections, { chat, command, reply }, limits),
+    archiveTree: (request) => archiveTree(connections, request, limits),
+    changes: (chat, since, asOf) => changes(connections, chat, since, asOf),
+    page: (chat, range) => page(connections, chat, range),
+    part: (chat, number, index) => part(connections, chat, number, index),
+    prompt: (chat) => prompt(connections, chat),
+    get: (viewer, chat) => get(connections, viewer, chat),
+    list: (request) => list(connections, request),
+    findCommand: (principal, chat, id) => findCommand(connections, principal, chat, id),
+    due: (nowMs, limit) => due(connections, nowMs, limit),
+  };
+}
+
+function openError(error: unknown, address: DatabaseAddress): unknown {
+  const where = address.path ?? `${address.host}:${address.port}`;
+  if (error instanceof NoConnection) {
+    return new StorageError(
+      'unreachable',
+      `No database answers at ${where} (${error.message}). Start it, or correct DATABASE_URL.`,
+      error,
+    );
+  }
+  if (!(error instanceof ServerError)) return error;
+  switch (error.sqlstate) {
+    case '28P01':
+    case '28000':
+      return new StorageError(
+        'wrong_password',
+        `The database at ${where} refuses user ${address.user} (${error.message}). Correct DATABASE_URL.`,
+        error,
+      );
+    case '3D000':
+      return new StorageError(
+        'no_such_database',
+        `There is no database ${address.database} at ${where}. Create it, or correct DATABASE_URL.`,
+        error,
+      );
+    case '42501':
+      return new StorageError(
+        'permission_denied',
+        `User ${address.user} may not use the database ${address.database} (${error.message}). Grant it the rights.`,
+        error,
+      );
+    default:
+      return new StorageError(
+        'failed',
+        `The database at ${where} cannot be used: SQLSTATE ${error.sqlstate}, ${error.message}.`,
+        error,
+      );
+  }
+}

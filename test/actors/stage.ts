@@ -1,0 +1,168 @@
+// A host with its actors on simulated time and the store in memory, and a model that a test plays by hand.
+
+import { NodeChatHost } from '../../actors/host/chat-host.ts';
+import { HOST_DEFAULTS } from '../../actors/host/settings.ts';
+import { CHAT_DEFAULTS } from '../../actors/chat/settings.ts';
+import type { Attached, Follower } from '../../actors/host/api.ts';
+import type {
+  AttemptResult,
+  ChatStore,
+  Log,
+  ModelBinding,
+  ModelErrorKind,
+  ModelRequest,
+  Principal,
+  StepSink,
+} from '../../actors/ports.ts';
+import { must } from '../../protocol/assert.ts';
+import { decodeBody, decodeServerMessage, encodeArgs } from '../../protocol/codec.ts';
+import type { PositionedEvent } from '../../protocol/events.ts';
+import type { Args } from '../../protocol/frames.ts';
+import {
+  uuidFromBytes,
+  uuidToBytes,
+  uuidV7,
+  type ChatId,
+  type CommandId,
+  type NodeId,
+  type OwnerId,
+} from '../../protocol/ids.ts';
+import type { Position } from '../../protocol/position.ts';
+import { settle, SimClock } from '../sim/clock.ts';
+import { MemoryStore } from '../sim/memory-store.ts';
+import { MemoryTables } from '../sim/memory-tables.ts';
+import { SimRandom } from '../sim/random.ts';
+
+const START_MS = Date.UTC(2026, 0, 1);
+const OWNER = 'ada' as OwnerId;
+const VIEWER: Principal = { owner: OWNER, role: 'member', groups: [] };
+const USAGE = { input_tokens: 1, output_tokens: 1, cache_read_tokens: 0, cache_write_tokens: 0, estimated: false };
+
+/** One request to the model, in the hands of the test. */
+export type PlayedAttempt = {
+  readonly request: ModelRequest;
+  readonly sink: StepSink;
+  readonly signal: AbortSignal;
+  complete(): void;
+  fail(kind: ModelErrorKind): void;
+  abort(): void;
+};
+
+/** What a command was answered. */
+export type Answer = { readonly ok: boolean; readonly body: unknown };
+
+export class Stage {
+  readonly clock = new SimClock(START_MS);
+  readonly random = new SimRandom(1);
+  readonly tables: MemoryTables;
+  readonly attempts: PlayedAttempt[] = [];
+  /** The calls of the store that wait until the test lets them go on; null: none waits. */
+  readonly store: ChatStore;
+  readonly host: NodeChatHost;
+
+  /** `tables` of another stage: its node is dead then. */
+  constructor(tables = new MemoryTables(), wrap: (store: ChatStore) => ChatStore = (store) => store) {
+    this.tables = tables;
+    for (const { ownerNode } of tables.chats.values()) if (ownerNode !== null) tables.deadNodes.add(ownerNode);
+    const node = uuidV7<NodeId>(START_MS, new SimRandom(tables.deadNodes.size).bytes(10));
+    this.store = wrap(new MemoryStore(tables, node));
+    this.host = new NodeChatHost({
+      clock: this.clock,
+      random: this.random,
+      store: this.store,
+      models: { defaultId: 'm', find: (id) => (id === 'm' ? this.#binding() : null), list: () => [] },
+      settings: { ...CHAT_DEFAULTS, mergeWindowMs: 0, silenceTimeoutMs: 5_000 },
+      log: LOG,
+      host: HOST_DEFAULTS,
+    });
+  }
+
+  newId(): CommandId {
+    return uuidV7<CommandId>(this.clock.nowMs(), this.random.bytes(10));
+  }
+
+  async command(name: string, args: Args, id = this.newId()): Promise<Answer> {
+    const reply = await this.host.command(VIEWER, { id, name, args, rawArgs: encodeArgs(args) });
+    return { ok: reply.ok, body: decodeBody(reply.body) };
+  }
+
+  async create(parent?: ChatId): Promise<ChatId> {
+    const { body } = await this.command('chats.create', parent === undefined ? {} : { parent: uuidToBytes(parent) });
+    const { chat } = body as { readonly chat: { readonly id: Uint8Array } };
+    return must(uuidFromBytes<ChatId>(chat.id), 'a chat has an id of 16 bytes');
+  }
+
+  send(chat: ChatId, text: string): Promise<Answer> {
+    return this.command('chat.send', { chat: uuidToBytes(chat), content: [{ type: 'text', text }] });
+  }
+
+  on(chat: ChatId, name: 'archive' | 'unarchive'): Promise<Answer> {
+    return this.command(`chat.${name}`, { chat: uuidToBytes(chat) });
+  }
+
+  /** The request that the model got last. */
+  get attempt(): PlayedAttempt {
+    return must(this.attempts.at(-1), 'the model was asked');
+  }
+
+  attach(chat: ChatId, cursor: Position | null = null): Promise<Attached> {
+    return this.host.attach(VIEWER, chat, cursor, FOLLOWER);
+  }
+
+  /** Everything that can happen without time passing has happened. */
+  settle(): Promise<void> {
+    return settle();
+  }
+
+  #binding(): ModelBinding {
+    return {
+      client: {
+        stream: (request, sink, signal) =>
+          new Promise((resolve) => this.attempts.push(playedAttempt({ request, sink, signal, resolve }))),
+      },
+      provider: 'test',
+      providerModel: 'test-1',
+      maxOutputTokens: 100,
+      cost: () => 0n,
+    };
+  }
+}
+
+function playedAttempt(parts: {
+  readonly request: ModelRequest;
+  readonly sink: StepSink;
+  readonly signal: AbortSignal;
+  readonly resolve: (result: AttemptResult) => void;
+}): PlayedAttempt {
+  const { request, sink, signal, resolve } = parts;
+  return {
+    request,
+    sink,
+    signal,
+    complete: () =>
+      resolve({ outcome: 'completed', stopReason: 'end_turn', provider: null, usage: USAGE, requestId: null }),
+    fail: (kind) => {
+      const error = { kind, status: null, requestId: null, detail: 'played', retryAfterMs: null };
+      resolve({ outcome: 'failed', error, provider: null, usage: null });
+    },
+    abort: () => resolve({ outcome: 'aborted', provider: null, usage: null, requestId: null }),
+  };
+}
+
+/** The events behind `cursor` as a follower gets them. */
+export function eventsOf(attached: Attached, cursor: Position): readonly PositionedEvent[] {
+  if (!('log' in attached)) return [];
+  const bytes = attached.log.read(cursor, 1_000_000)?.bytes ?? new Uint8Array(0);
+  return bytes.length === 0 ? [] : decodeServerMessage(bytes).flatMap((frame) => (frame.op === 'event' ? [frame] : []));
+}
+
+const FOLLOWER: Follower = { onAppend: () => undefined, onEnd: () => undefined };
+
+const LOG: Log = {
+  error: (message, fields) => {
+    throw new Error(`${message} ${JSON.stringify(fields)}`);
+  },
+  warn: () => undefined,
+  info: () => undefined,
+  child: () => LOG,
+};
