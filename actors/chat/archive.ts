@@ -45,8 +45,10 @@ export async function setArchived(
       switch (result.outcome) {
         case 'archived':
           if (chat !== before) {
-            actor.adopt({ ...actor.state, chat });
-            actor.show([{ kind: 'chat', chat }]);
+            // It may have gone into the archive with a tree above it, of which this actor has not heard yet.
+            const now = result.changed.includes(actor.chat) ? chat : { ...before, archived };
+            actor.adopt({ ...actor.state, chat: now });
+            actor.show([{ kind: 'chat', chat: now }]);
           }
           if (archived) family.archived(result.changed.filter((id) => id !== actor.chat));
           return { ok: true, reply: command.reply };

@@ -53,6 +53,28 @@ describe('archive', () => {
     expect((await shown(stage, chat)).archived).toBe(false);
   });
 
+  test('[archive] archived by its own command just after its tree was, a chat shows the time that storage has', async () => {
+    const answer = Promise.withResolvers<void>();
+    const stage = new Stage(new MemoryTables(), (store) =>
+      override(store, {
+        archiveTree: async (request) => {
+          const result = await store.archiveTree(request);
+          if (request.chat === root) await answer.promise;
+          return result;
+        },
+      }),
+    );
+    const root = await stage.create();
+    const child = await stage.create(root);
+    await stage.attach(child);
+    const above = stage.on(root, 'archive');
+    await stage.clock.runFor(1_000);
+    expect((await stage.on(child, 'archive')).ok).toBe(true);
+    expect((await shown(stage, child)).archived).toBe(true);
+    answer.resolve();
+    await above;
+  });
+
   test('[P12] a message that comes between the stop and the archive does not block the chat', async () => {
     const stage = new Stage();
     const chat = await stage.create();

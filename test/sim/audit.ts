@@ -1,0 +1,314 @@
+// What the simulation knows to be true, and the first thing that was not.
+//
+// It stands at three places: at the database (who wrote what, under which epoch), at the stream logs (what is true at
+// each position) and at the host (which replies went out). `client-checks.ts` and `final-checks.ts` compare with it.
+
+import { StreamLog } from '../../actors/chat/stream-log.ts';
+import type { ChatHost } from '../../actors/host/api.ts';
+import type { ChatStore, CommandReply, ModelRequest, PromptItem } from '../../actors/ports.ts';
+import { decodeServerMessage, encodeReply } from '../../protocol/codec.ts';
+import type { Chat, QueuedMessage } from '../../protocol/content.ts';
+import type { ErrorCode } from '../../protocol/errors.ts';
+import type { ChatEvent, LiveTurn } from '../../protocol/events.ts';
+import { uuidFromBytes, type ChatId, type Epoch, type OwnerId } from '../../protocol/ids.ts';
+import { formatPosition, type Position } from '../../protocol/position.ts';
+import type { CommandRequest } from '../../actors/host/api.ts';
+import { commandKey, type MemoryTables } from './memory-tables.ts';
+import type { Generated } from './model.ts';
+import type { Trace } from './trace.ts';
+
+export type Violation = {
+  /** The promise or the letter of the invariant. */
+  readonly rule: string;
+  readonly what: string;
+  readonly step: number;
+  readonly trace: readonly string[];
+};
+
+/** Refusals of the moment: they say nothing of an earlier try. */
+const PASSING: ReadonlySet<ErrorCode> = new Set([
+  'unavailable',
+  'shutting_down',
+  'unknown_outcome',
+  'internal',
+  'too_many',
+  'rate_limited',
+  'token_expired',
+]);
+
+export function isPassing(code: ErrorCode): boolean {
+  return PASSING.has(code);
+}
+
+/** What a set of runs must have met, or it has looked at nothing. */
+export const SIGHTS = [
+  /** An attach went on from the cursor, or gave a state; the chat was none of the client's. */
+  'resumed',
+  'snapshot',
+  'gone',
+  /** A snapshot of more than one piece, one that dropped the older messages, one that took shown text back. */
+  'pieces',
+  'dropOlder',
+  'retracted',
+  /** A cursor that never was, and the answer that says so. */
+  'disowned',
+  /** A command that was answered from its row. */
+  'repeated',
+  /** A commit of an epoch that was over. */
+  'stale',
+  /** A chat was loaded in mid-turn, or was given up in order. */
+  'takeover',
+  'released',
+  /** A message that ends where its attempt was lost or stopped. */
+  'interrupted',
+  /** A whole tree was archived. */
+  'tree',
+  /** A session was closed for reading too slowly. */
+  'slow',
+] as const;
+export type Sight = (typeof SIGHTS)[number];
+
+export class Audit {
+  readonly sights = new Map<Sight, number>(SIGHTS.map((sight) => [sight, 0]));
+  readonly tables: MemoryTables;
+  readonly generated = new Map<string, Generated>();
+  readonly #trace: Trace;
+  #violation: Violation | null = null;
+  /** The highest epoch that each chat was activated with. */
+  readonly #epochs = new Map<ChatId, Epoch>();
+  /** Chat and position → what a client shows there. */
+  readonly #truths = new Map<string, Shown>();
+  readonly #answered = new Set<string>();
+  readonly #prompts = new Map<ChatId, readonly string[]>();
+  /** Attempt → the epoch in which its text was taken back in order. */
+  readonly #resets = new Map<string, Epoch>();
+
+  constructor(tables: MemoryTables, trace: Trace) {
+    this.tables = tables;
+    this.#trace = trace;
+  }
+
+  get violation(): Violation | null {
+    return this.#violation;
+  }
+
+  /** Notes a violation; the first one stands. */
+  fail(rule: string, what: string): void {
+    this.#violation ??= { rule, what, step: this.#trace.count, trace: this.#trace.last() };
+  }
+
+  saw(sight: Sight): void {
+    this.sights.set(sight, (this.sights.get(sight) ?? 0) + 1);
+  }
+
+  /** What a client at `position` must show of the chat, but for the messages; undefined when no log was ever there. */
+  truth(chat: ChatId, position: Position): Shown | undefined {
+    return this.#truths.get(`${chat} ${formatPosition(position)}`);
+  }
+
+  /** Whether that epoch took the attempt's text back in order: a snapshot need not say so again. */
+  wasReset(attempt: Attempt, epoch: Epoch): boolean {
+    return this.#resets.get(attemptKey(attempt)) === epoch;
+  }
+
+  // --------------------------------------------------------------------------------------------------- database
+
+  /** One writer (P1): nothing is written under an epoch that is over. */
+  database(store: ChatStore): ChatStore {
+    const epochOf = (chat: ChatId): Epoch | undefined => this.#epochs.get(chat);
+    return override(store, {
+      activate: async (activations, commandsMax) => {
+        const results = await store.activate(activations, commandsMax);
+        for (const result of results) {
+          if (result.outcome !== 'activated') continue;
+          const { chat, epoch, turn } = result.record;
+          if (turn !== null) this.saw('takeover');
+          if (epoch <= (epochOf(chat.id) ?? 0)) this.fail('P1', `epoch ${epoch} of ${chat.id} was given out twice`);
+          this.#epochs.set(chat.id, epoch);
+        }
+        return results;
+      },
+      commit: async (intent) => {
+        const current = epochOf(intent.chat);
+        const result = await store.commit(intent);
+        if (result.outcome === 'stale') this.saw('stale');
+        if (result.outcome !== 'committed') return result;
+        if (intent.messages.some((message) => message.interrupted)) this.saw('interrupted');
+        if (intent.epoch !== current) {
+          this.fail('P1', `a commit of epoch ${intent.epoch} was accepted in epoch ${current} of ${intent.chat}`);
+        }
+        // With the decision to try again durable the attempt's text is void, even if the events never go out.
+        const { turn } = intent.patch;
+        if (turn?.retry) this.#resets.set(attemptKey({ ...turn, turn: turn.id }), intent.epoch);
+        return result;
+      },
+      release: async (...args) => {
+        const isReleased = await store.release(...args);
+        if (isReleased) this.saw('released');
+        return isReleased;
+      },
+      archiveTree: async (request) => {
+        const result = await store.archiveTree(request);
+        if (result.outcome === 'archived' && result.changed.length > 1) this.saw('tree');
+        return result;
+      },
+    });
+  }
+
+  // ------------------------------------------------------------------------------------------------ stream logs
+
+  /** Watches every stream log there is until the function returned is called. */
+  watchLogs(): () => void {
+    // eslint-disable-next-line typescript/unbound-method -- it is called with its log as `this`
+    const append = StreamLog.prototype.append;
+    const onAppend = (log: StreamLog, event: ChatEvent): void => this.#onAppend(log, event);
+    StreamLog.prototype.append = function watched(this: StreamLog, event: ChatEvent): Position {
+      const position = append.call(this, event);
+      onAppend(this, event);
+      return position;
+    };
+    return () => {
+      StreamLog.prototype.append = append;
+    };
+  }
+
+  #onAppend(log: StreamLog, event: ChatEvent): void {
+    const { chat, top, view } = log;
+    const turn = view.turn();
+    this.#truths.set(`${chat} ${formatPosition(top)}`, { chat: view.chat, queue: view.queue, turn });
+    const where = `${chat} ${formatPosition(top)}`;
+    if (event.kind === 'block' && turn === null) this.fail('P6', `a block without a turn at ${where}`);
+    if (turn?.retry !== null && turn?.blocks.length !== 0 && turn !== null) {
+      this.fail('(e)', `a failed attempt is still shown while the next one is awaited at ${where}`);
+    }
+    if (event.kind === 'step' && event.type === 'reset') {
+      this.#resets.set(attemptKey(event), top.epoch);
+    }
+    if (event.kind !== 'message') return;
+    const row = this.tables.chats.get(chat)?.messages.find(({ number }) => number === event.message.number);
+    if (row === undefined)
+      this.fail('P3', `message ${event.message.number} was shown before it was durable at ${where}`);
+    else if (row.id !== event.message.id || formatPosition(row.position) !== formatPosition(top)) {
+      this.fail('P2', `message ${row.number} is stored at ${formatPosition(row.position)} and was shown at ${where}`);
+    }
+  }
+
+  // ------------------------------------------------------------------------------------------------------- host
+
+  /** Acknowledged means durable, and a retry hears the same bytes (P3). */
+  host(host: ChatHost): ChatHost {
+    return {
+      attach: (...args) => host.attach(...args),
+      query: (...args) => host.query(...args),
+      command: async (principal, request) => {
+        const reply = await host.command(principal, request);
+        this.#checkReply(principal.owner, request, reply);
+        return reply;
+      },
+    };
+  }
+
+  #checkReply(owner: OwnerId, request: CommandRequest, reply: CommandReply): void {
+    const named = request.args['chat'];
+    const chat = named instanceof Uint8Array ? uuidFromBytes<ChatId>(named) : null;
+    const kept = this.tables.commands.get(commandKey(owner, request.name === 'chats.create' ? null : chat, request.id));
+    const which = `${request.name} ${request.id}`;
+    if (kept === undefined) {
+      if (reply.ok) this.fail('P3', `${which} was acknowledged before it was durable`);
+      return;
+    }
+    if (sameBytes(kept.row.reply.body, reply.body)) return this.#seeReply(which);
+    const code = errorCode(reply);
+    if (code === null || !isPassing(code)) this.fail('P3', `a retry of ${which} got another reply (${code ?? 'ok'})`);
+  }
+
+  #seeReply(which: string): void {
+    if (this.#answered.has(which)) this.saw('repeated');
+    this.#answered.add(which);
+  }
+
+  // ------------------------------------------------------------------------------------------------------ model
+
+  /** The prompt is an append-only ledger (P8) that providers accept (P12). */
+  onRequest(request: ModelRequest): void {
+    // Whoever does not know yet that it is over may ask with whatever it has read: nothing of the answer is taken.
+    if (this.tables.attempts.get(request.attempt)?.epoch !== this.#epochs.get(request.chat)) return;
+    const items = request.items.map(formatItem);
+    const before = this.#prompts.get(request.chat) ?? [];
+    const [shorter, longer] = items.length < before.length ? [items, before] : [before, items];
+    if (shorter.some((item, i) => item !== longer[i])) this.fail('P8', `the prompt of ${request.chat} was rewritten`);
+    this.#prompts.set(request.chat, longer);
+    if (request.items.at(-1)?.role !== 'user') this.fail('P12', `a prompt of ${request.chat} ends with the model`);
+    if (request.items.some(({ parts }) => parts.every(({ text }) => text === ''))) {
+      this.fail('P12', `a prompt of ${request.chat} holds an empty item`);
+    }
+  }
+}
+
+type Attempt = { readonly turn: string; readonly step: number; readonly attempt: number };
+
+function attemptKey({ turn, step, attempt }: Attempt): string {
+  return `${turn} ${step} ${attempt}`;
+}
+
+function formatItem(item: PromptItem): string {
+  return `${item.role}: ${item.parts.map((part) => `${part.type} ${part.text}`).join('|')}`;
+}
+
+export type Shown = {
+  readonly chat: Chat;
+  readonly queue: readonly QueuedMessage[];
+  readonly turn: LiveTurn | null;
+};
+
+/** Equal texts for equal values, whatever the order of the keys: for reports, and where speed does not matter. */
+export function canonical(value: unknown): string {
+  return JSON.stringify(value, (_key, inner: unknown) => {
+    if (typeof inner === 'bigint') return `${inner}n`;
+    if (typeof inner !== 'object' || inner === null || Array.isArray(inner)) return inner;
+    return Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)));
+  });
+}
+
+/** Deep equality of what JSON can hold; a key without a value is no key. */
+export function isSame(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
+  if (Array.isArray(a) !== Array.isArray(b)) return false;
+  return includes(a, b) && includes(b, a);
+}
+
+function includes(whole: object, part: object): boolean {
+  const [values, wanted] = [whole, part] as Readonly<Record<string, unknown>>[];
+  for (const key in wanted) if (!isSame(values?.[key], wanted[key])) return false;
+  return true;
+}
+
+/** The store with some of its calls replaced. */
+export function override(store: ChatStore, calls: Partial<ChatStore>): ChatStore {
+  return {
+    activate: (...args) => store.activate(...args),
+    commit: (...args) => store.commit(...args),
+    release: (...args) => store.release(...args),
+    create: (...args) => store.create(...args),
+    archiveTree: (...args) => store.archiveTree(...args),
+    changes: (...args) => store.changes(...args),
+    page: (...args) => store.page(...args),
+    part: (...args) => store.part(...args),
+    prompt: (...args) => store.prompt(...args),
+    get: (...args) => store.get(...args),
+    list: (...args) => store.list(...args),
+    findCommand: (...args) => store.findCommand(...args),
+    due: (...args) => store.due(...args),
+    ...calls,
+  };
+}
+
+function errorCode(reply: CommandReply): ErrorCode | null {
+  const [frame] = decodeServerMessage(encodeReply(1, reply));
+  return frame?.op === 'reply' ? (frame.error?.code ?? null) : null;
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+}

@@ -1,0 +1,150 @@
+// Simulated time: it stands still until the simulation steps it, and no step depends on how fast the machine is.
+
+import type { Clock } from '../../actors/ports.ts';
+
+type Timer = { readonly atMs: number; readonly order: number; task: (() => void) | null };
+
+/** Timers fire by time, then in the order in which they were set. All times are whole Unix milliseconds. */
+export class SimClock implements Clock {
+  #nowMs: number;
+  #order = 0;
+  /** A binary heap: the next timer is the first. Cancelled timers stay in it, without a task, until they surface. */
+  readonly #heap: Timer[] = [];
+
+  constructor(startMs: number) {
+    this.#nowMs = startMs;
+  }
+
+  nowMs(): number {
+    return this.#nowMs;
+  }
+
+  after(delayMs: number, task: () => void): () => void {
+    const timer: Timer = { atMs: this.#nowMs + Math.max(0, Math.ceil(delayMs)), order: this.#order++, task };
+    this.#heap.push(timer);
+    this.#siftUp(this.#heap.length - 1);
+    return () => {
+      timer.task = null;
+    };
+  }
+
+  /** When the next timer is due; null when there is none. */
+  nextAtMs(): number | null {
+    for (let first = this.#heap[0]; first !== undefined; first = this.#heap[0]) {
+      if (first.task !== null) return first.atMs;
+      this.#pop();
+    }
+    return null;
+  }
+
+  /** Moves to the next timer and runs it; false when there is none, or none until `untilMs`. */
+  step(untilMs = Number.POSITIVE_INFINITY): boolean {
+    const atMs = this.nextAtMs();
+    if (atMs === null || atMs > untilMs) return false;
+    const timer = this.#pop();
+    this.#nowMs = Math.max(this.#nowMs, atMs);
+    const task = timer?.task;
+    if (timer !== undefined) timer.task = null;
+    task?.();
+    return true;
+  }
+
+  /** Runs every timer until `untilMs`, with what each one sets off, and stands there then. */
+  async runUntil(untilMs: number): Promise<void> {
+    await settle();
+    while (this.step(untilMs)) await settle();
+    this.#nowMs = Math.max(this.#nowMs, untilMs);
+  }
+
+  async runFor(durationMs: number): Promise<void> {
+    await this.runUntil(this.#nowMs + durationMs);
+  }
+
+  /** Steps until `done` says so; throws when that takes longer than `limitMs`, or when nothing is left to happen. */
+  async runTill(done: () => boolean, limitMs: number): Promise<void> {
+    const untilMs = this.#nowMs + limitMs;
+    await settle();
+    while (!done()) {
+      if (!this.step(untilMs)) throw new Error(`it did not come to that within ${limitMs} ms of simulated time`);
+      await settle();
+    }
+  }
+
+  #pop(): Timer | undefined {
+    const heap = this.#heap;
+    const first = heap[0];
+    const last = heap.pop();
+    if (last !== undefined && heap.length > 0) {
+      heap[0] = last;
+      this.#siftDown();
+    }
+    return first;
+  }
+
+  #siftUp(from: number): void {
+    const heap = this.#heap;
+    let at = from;
+    const timer = heap[at] as Timer;
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      const above = heap[parent] as Timer;
+      if (isBefore(above, timer)) break;
+      heap[at] = above;
+      at = parent;
+    }
+    heap[at] = timer;
+  }
+
+  #siftDown(): void {
+    const heap = this.#heap;
+    const timer = heap[0] as Timer;
+    let at = 0;
+    for (;;) {
+      let child = at * 2 + 1;
+      if (child >= heap.length) break;
+      const right = heap[child + 1];
+      if (right !== undefined && isBefore(right, heap[child] as Timer)) child += 1;
+      const below = heap[child] as Timer;
+      if (isBefore(timer, below)) break;
+      heap[at] = below;
+      at = child;
+    }
+    heap[at] = timer;
+  }
+}
+
+/** A part of a simulated clock that dies with its node: a dead one fires nothing any more and arms nothing. */
+export class MortalClock implements Clock {
+  readonly #clock: Clock;
+  #isDead = false;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  kill(): void {
+    this.#isDead = true;
+  }
+
+  nowMs(): number {
+    return this.#clock.nowMs();
+  }
+
+  after(delayMs: number, task: () => void): () => void {
+    if (this.#isDead) return () => undefined;
+    return this.#clock.after(delayMs, () => {
+      if (!this.#isDead) task();
+    });
+  }
+}
+
+/** Resolves when every promise that can go on has gone on: immediates come after all microtasks. */
+export function settle(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}
+
+function isBefore(a: Timer, b: Timer): boolean {
+  return a.atMs === b.atMs ? a.order < b.order : a.atMs < b.atMs;
+}

@@ -1,0 +1,208 @@
+// One device of a person: the real client library on the simulated network, and what its user does with it.
+
+import { ClientError, CommandError, ParleyClient, type Busy, type ChatHandle } from '../../protocol/client/index.ts';
+import { chatArgs, newChatArgs, parseChatResult, readResult, sendArgs, stopArgs } from '../../protocol/client/calls.ts';
+import { decodeClientMessage } from '../../protocol/codec.ts';
+import type { Args, ClientFrame, ServerFrame } from '../../protocol/frames.ts';
+import type { ChatId, CommandId, OwnerId, TurnId } from '../../protocol/ids.ts';
+import { canonical, isPassing, isSame, type Audit } from './audit.ts';
+import { ClientChecks } from './client-checks.ts';
+import type { SimClock } from './clock.ts';
+import type { Network } from './network.ts';
+import { credential } from './node.ts';
+import type { SimRandom } from './random.ts';
+
+/** A command that some device has sent, and what is known of its outcome. */
+export type Sent = {
+  readonly id: CommandId;
+  readonly owner: OwnerId;
+  readonly name: string;
+  readonly chat: ChatId | null;
+  readonly args: Args;
+  /** `unknown`: nobody told; `refused` is final, and had no effect. */
+  outcome: 'pending' | 'acked' | 'refused' | 'unknown';
+  result: unknown;
+};
+
+export type DeviceOptions = {
+  readonly name: string;
+  readonly owner: OwnerId;
+  readonly role: 'member' | 'auditor';
+  readonly clock: SimClock;
+  readonly random: SimRandom;
+  readonly network: Network;
+  readonly audit: Audit;
+  /** Every command of the run, by id. */
+  readonly sent: Map<CommandId, Sent>;
+  /** A user has learned of a chat. */
+  readonly onChat: (chat: ChatId, owner: OwnerId) => void;
+};
+
+/** How long a credential lasts, so that some are renewed within a run. */
+const CREDENTIAL_MS = { min: 20_000, max: 600_000 } as const;
+
+export class Device {
+  readonly options: DeviceOptions;
+  readonly client: ParleyClient;
+  readonly #checks = new Map<ChatId, ClientChecks>();
+  /** The frame that the client handles just now. */
+  #handling: ServerFrame | null = null;
+  isOpen = true;
+
+  constructor(options: DeviceOptions) {
+    this.options = options;
+    const { name, owner, role, clock, random, network } = options;
+    this.client = new ParleyClient({
+      url: 'ws://simulation',
+      clientName: name,
+      credential: () =>
+        Promise.resolve(credential(owner, role, clock.nowMs() + random.int(CREDENTIAL_MS.min, CREDENTIAL_MS.max))),
+      clock,
+      random: random.fork(),
+      webSocket: network.webSocket(name, {
+        onSend: (bytes) => this.#onSend(bytes),
+        onHandled: () => {
+          this.#handling = null;
+        },
+      }),
+    });
+    this.client.onFrame((frame) => {
+      this.#handling = frame;
+      for (const checks of this.#checks.values()) checks.onFrame(frame);
+    });
+    this.client.connect();
+  }
+
+  /** The handle of a chat, checked from the first time on. */
+  handle(chat: ChatId): ChatHandle {
+    const handle = this.client.chat(chat);
+    if (!this.#checks.has(chat)) {
+      this.#checks.set(chat, new ClientChecks(this.options.audit, handle, this.options.name));
+    }
+    return handle;
+  }
+
+  get followed(): readonly ChatHandle[] {
+    return Array.from(this.#checks.keys(), (chat) => this.client.chat(chat)).filter((handle) => handle.isAttached);
+  }
+
+  open(): void {
+    this.isOpen = true;
+    this.client.connect();
+  }
+
+  close(): void {
+    this.isOpen = false;
+    this.client.close();
+  }
+
+  async create(parent: ChatId | null): Promise<void> {
+    const chat = parent === null ? {} : { parent };
+    const sent = await this.command('chats.create', null, newChatArgs({ title: 'a chat', ...chat }));
+    if (sent.outcome !== 'acked') return;
+    this.options.onChat(readResult(sent.result, parseChatResult).id, sent.owner);
+  }
+
+  send(chat: ChatId, text: string, busy: Busy): Promise<Sent> {
+    return this.command('chat.send', chat, sendArgs(chat, { text, busy }));
+  }
+
+  /** Stops the turn that this device sees, or one that it makes up. */
+  stop(chat: ChatId): Promise<Sent> {
+    const turn = this.client.chat(chat).state.turn?.turn ?? (this.client.newCommandId() as string as TurnId);
+    return this.command('chat.stop', chat, stopArgs(chat, turn));
+  }
+
+  rename(chat: ChatId, title: string): Promise<Sent> {
+    return this.command('chat.rename', chat, chatArgs(chat, { title }));
+  }
+
+  setLabels(chat: ChatId, labels: Readonly<Record<string, string>>): Promise<Sent> {
+    return this.command('chat.set_labels', chat, chatArgs(chat, { labels }));
+  }
+
+  archive(chat: ChatId, archived: boolean): Promise<Sent> {
+    return this.command(archived ? 'chat.archive' : 'chat.unarchive', chat, chatArgs(chat));
+  }
+
+  /** Attaches to a chat that is not this person's, and gives up when it hears that there is none. */
+  trespass(chat: ChatId): void {
+    const { audit, name } = this.options;
+    const handle = this.client.chat(chat);
+    const stop = handle.subscribe(() => {
+      const { status } = handle.attachment;
+      if (status === 'gone') audit.saw('gone');
+      if (status === 'following') audit.fail('P4', `${name} follows the foreign chat ${chat}`);
+      if (status !== 'gone' && status !== 'refused') return;
+      stop();
+      handle.detach();
+    });
+    handle.attach();
+    void this.send(chat, 'hello?', 'queue').then(({ outcome }) => {
+      if (outcome === 'acked') audit.fail('P3', `${name} wrote into the foreign chat ${chat}`);
+    });
+  }
+
+  /** Sends a command that some device of the same person has sent before. */
+  repeat(before: Sent): Promise<Sent> {
+    return this.command(before.name, before.chat, before.args, before.id);
+  }
+
+  /** Resolves when the outcome is known or nobody will tell. */
+  async command(name: string, chat: ChatId | null, args: Args, repeated?: CommandId): Promise<Sent> {
+    const { sent, owner } = this.options;
+    const id = repeated ?? this.client.newCommandId();
+    const known = sent.get(id);
+    const record: Sent = known ?? { id, owner, name, chat, args, outcome: 'pending', result: null };
+    sent.set(id, record);
+    try {
+      this.#acked(record, await this.client.command(name, args, { id }));
+    } catch (error) {
+      this.#failed(record, error);
+    }
+    return record;
+  }
+
+  #acked(record: Sent, result: unknown): void {
+    const { audit } = this.options;
+    if (record.outcome === 'refused') audit.fail('P3', `${record.name} ${record.id} was refused, then acknowledged`);
+    if (record.outcome === 'acked' && !isSame(record.result, result)) {
+      audit.fail('P3', `${record.name} ${record.id} was acknowledged twice, with another result`);
+    }
+    record.outcome = 'acked';
+    record.result = result;
+  }
+
+  #failed(record: Sent, error: unknown): void {
+    const { audit } = this.options;
+    // Refusals of `chats.create` are not kept: the parent may be out of the archive when it is tried again.
+    const isOpen = error instanceof CommandError && (isPassing(error.code) || record.name === 'chats.create');
+    if (error instanceof ClientError || isOpen) {
+      if (record.outcome === 'pending') record.outcome = 'unknown';
+      return;
+    }
+    if (!(error instanceof CommandError)) throw error;
+    if (record.outcome === 'acked') {
+      audit.fail('P3', `${record.name} ${record.id} was acknowledged, then refused: ${error.code}`);
+    }
+    record.outcome = 'refused';
+  }
+
+  /** Sees what the client sends: with what it attaches, and why. */
+  #onSend(data: Uint8Array): void {
+    for (const frame of decodeClientMessage(data).frames) if (frame.op === 'attach') this.#onAttach(frame);
+  }
+
+  #onAttach({ chat, cursor }: ClientFrame & { readonly op: 'attach' }): void {
+    const { audit, name } = this.options;
+    const { attachment, state } = this.client.chat(chat);
+    if (attachment.status === 'offline' && cursor === null && state.position !== null) {
+      audit.fail('P4', `${name} lost its connection, and gave its cursor in ${chat} up`);
+    }
+    // An attach while it follows says that the server has skipped something; a server that says nothing was lost.
+    const handling = this.#handling;
+    if (handling === null || attachment.status !== 'following') return;
+    const isSilent = handling.op === 'heartbeat' && !handling.positions.some(([named]) => named === chat);
+    if (!isSilent) audit.fail('P5', `${name} found a gap in ${chat} at ${canonical(handling)}`);
+  }
+}

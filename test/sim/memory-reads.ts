@@ -1,0 +1,133 @@
+// What the in-memory store reads: the queries of `storage/`, over values.
+
+import type {
+  ChatChanges,
+  ChatList,
+  CommandRow,
+  ListRequest,
+  MessagePage,
+  NewMessage,
+  PageRange,
+  Principal,
+  PromptItem,
+} from '../../actors/ports.ts';
+import type { Chat, Message, PartOrReference, Part } from '../../protocol/content.ts';
+import type { ChatId, CommandId, OwnerId } from '../../protocol/ids.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import { comparePositions, type Position } from '../../protocol/position.ts';
+import { utf8Length } from '../../protocol/text.ts';
+import { commandKey, type ChatRow, type MemoryTables } from './memory-tables.ts';
+
+export function changes(row: ChatRow | undefined, since: Position | null, asOf: Position): ChatChanges {
+  const known = seenByUsers(row).filter(({ position }) => comparePositions(position, asOf) <= 0);
+  const lost = since === null ? undefined : row?.retractions.get(since.epoch);
+  const retracted = since !== null && lost !== undefined && lost < since.seq ? { epoch: since.epoch, seq: lost } : null;
+  const fresh = since === null ? [] : known.filter(({ position }) => comparePositions(position, since) > 0);
+  if (since === null || fresh.length > LIMITS.snapshotMessages) {
+    const messages = known.slice(-LIMITS.snapshotMessages).map(messageOf);
+    return { dropOlder: true, messages, removed: [], hasOlder: known.length > messages.length, retracted };
+  }
+  const hasOlder = known.length > fresh.length;
+  return { dropOlder: false, messages: fresh.map(messageOf), removed: [], hasOlder, retracted };
+}
+
+export function page(row: ChatRow | undefined, { before, after, limit }: PageRange): MessagePage {
+  const within = seenByUsers(row).filter(
+    ({ number }) => (before === null || number < before) && (after === null || number > after),
+  );
+  const ordered = after !== null && before === null ? within : within.toReversed();
+  return { messages: ordered.slice(0, limit).map(messageOf), hasMore: ordered.length > limit };
+}
+
+export function part(row: ChatRow | undefined, number: number, index: number): string | null {
+  return seenByUsers(row).find((message) => message.number === number)?.parts[index]?.text ?? null;
+}
+
+export function prompt(row: ChatRow | undefined): readonly PromptItem[] {
+  return (row?.messages ?? [])
+    .filter(({ visibility }) => visibility !== 'user')
+    .flatMap(({ role, parts, provider }) =>
+      role === 'user' || role === 'assistant' ? [{ role, parts, provider }] : [],
+    );
+}
+
+export function get(row: ChatRow | undefined, viewer: Principal): Chat | null {
+  return row !== undefined && maySee(viewer, row.chat.owner) ? row.chat : null;
+}
+
+export function list(tables: MemoryTables, request: ListRequest): ChatList {
+  const { viewer, owner, archived, limit, after } = request;
+  const chats = [...tables.chats.values()]
+    .map((row) => row.chat)
+    .filter((chat) => maySee(viewer, chat.owner) && (owner === null || chat.owner === owner))
+    .filter((chat) => archived === null || chat.archived === archived)
+    .sort((a, b) => b.updated_at - a.updated_at || (a.id < b.id ? 1 : -1))
+    .filter(
+      (chat) =>
+        after === null ||
+        chat.updated_at < after.updatedAtMs ||
+        (chat.updated_at === after.updatedAtMs && chat.id < after.id),
+    );
+  const shown = chats.slice(0, limit);
+  const last = chats.length > limit ? shown.at(-1) : undefined;
+  const next = last === undefined ? null : { updatedAtMs: last.updated_at, id: last.id };
+  return { chats: shown, next, feed: tables.feeds.get(viewer.owner) ?? 0 };
+}
+
+export function findCommand(
+  tables: MemoryTables,
+  principal: OwnerId,
+  chat: ChatId | null,
+  id: CommandId,
+): CommandRow | 'applied' | null {
+  const known = tables.commands.get(commandKey(principal, chat, id));
+  if (known !== undefined) return known.row;
+  const rows = [...tables.chats.values()];
+  const left =
+    chat === null
+      ? rows.some((row) => row.chat.owner === principal && row.createCommand === id)
+      : rows.some((row) => row.chat.id === chat && [...row.messages, ...row.queue].some((item) => item.id === id));
+  return left ? 'applied' : null;
+}
+
+export function due(tables: MemoryTables, nowMs: number, limit: number): readonly ChatId[] {
+  return [...tables.chats.values()]
+    .filter(({ ownerNode }) => ownerNode === null || tables.deadNodes.has(ownerNode))
+    .filter(
+      ({ chat, wakeAtMs }) =>
+        chat.status === 'running' || chat.status === 'stopping' || (wakeAtMs !== null && wakeAtMs <= nowMs),
+    )
+    .slice(0, limit)
+    .map((row) => row.chat.id);
+}
+
+/** A stored message as clients get it in snapshots and pages: large parts as references. */
+export function messageOf(row: NewMessage): Message {
+  const { number, id, role, createdAtMs, createdBy, model, turn, step, interrupted, usage } = row;
+  return {
+    number,
+    id,
+    role,
+    parts: row.parts.map(inlinePart),
+    created_at: createdAtMs,
+    ...(createdBy === null ? {} : { created_by: createdBy }),
+    ...(model === null ? {} : { model }),
+    ...(turn === null ? {} : { turn }),
+    ...(step === null ? {} : { step }),
+    ...(interrupted ? { interrupted: true } : {}),
+    ...(usage === null ? {} : { usage }),
+  };
+}
+
+function inlinePart(whole: Part): PartOrReference {
+  const bytes = utf8Length(whole.text);
+  return bytes > LIMITS.inlinePartBytes ? { type: whole.type, bytes } : whole;
+}
+
+function seenByUsers(row: ChatRow | undefined): readonly NewMessage[] {
+  return (row?.messages ?? []).filter(({ visibility }) => visibility !== 'model');
+}
+
+function maySee(viewer: Principal, owner: string): boolean {
+  return viewer.role !== 'member' || viewer.owner === owner;
+}

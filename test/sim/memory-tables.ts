@@ -1,0 +1,55 @@
+// The rows of the in-memory store: what the tables of `storage/migrations` hold, as values.
+
+import type {
+  AttemptOpening,
+  AttemptSettlement,
+  CommandRow,
+  JournalPack,
+  NewMessage,
+  TurnRecord,
+} from '../../actors/ports.ts';
+import type { Chat, QueuedMessage } from '../../protocol/content.ts';
+import type { ChatId, CommandId, Epoch, NodeId, OwnerId } from '../../protocol/ids.ts';
+import type { Position } from '../../protocol/position.ts';
+
+export type ChatRow = {
+  chat: Chat;
+  readonly createCommand: CommandId;
+  readonly systemPrompt: string | null;
+  fixedSystem: readonly string[] | null;
+  turn: TurnRecord | null;
+  nextNumber: number;
+  epoch: Epoch;
+  /** The incarnation that took `epoch`; null when it was released. */
+  ownerNode: NodeId | null;
+  sealed: Position | null;
+  wakeAtMs: number | null;
+  /** Ascending by number. */
+  readonly messages: NewMessage[];
+  queue: readonly QueuedMessage[];
+  journal: readonly JournalPack[];
+  /** By epoch, the seq behind which its events are void. */
+  readonly retractions: Map<Epoch, number>;
+};
+
+export type AttemptRow = {
+  readonly chat: ChatId;
+  readonly epoch: Epoch;
+  readonly opening: AttemptOpening;
+  settlement: AttemptSettlement | null;
+};
+
+export type StoredCommand = { readonly chat: ChatId | null; readonly row: CommandRow };
+
+/** What survives every crash of the simulation. Only `memory-writes.ts` changes it. */
+export class MemoryTables {
+  readonly chats = new Map<ChatId, ChatRow>();
+  readonly attempts = new Map<string, AttemptRow>();
+  readonly commands = new Map<string, StoredCommand>();
+  readonly feeds = new Map<OwnerId, number>();
+  readonly deadNodes = new Set<NodeId>();
+}
+
+export function commandKey(principal: OwnerId, chat: ChatId | null, id: CommandId): string {
+  return `${principal} ${chat ?? '-'} ${id}`;
+}

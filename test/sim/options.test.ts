@@ -1,0 +1,29 @@
+import { describe, expect, test } from 'vitest';
+import { DEFAULT_SEEDS, parseOptions } from './options.ts';
+
+function fault(...args: string[]): string {
+  const parsed = parseOptions(args);
+  return parsed.outcome === 'fault' ? parsed.fault : `no fault: ${JSON.stringify(parsed)}`;
+}
+
+describe('options of the simulation', () => {
+  test('[sim] without options it plays some seeds from the first', () => {
+    const options = { seeds: DEFAULT_SEEDS, from: 1, isVerbose: false, plant: null, json: null, workers: null };
+    expect(parseOptions([])).toEqual({ outcome: 'options', options });
+  });
+
+  test('[sim] one seed is played aloud, with or without a plant', () => {
+    expect(parseOptions(['--seed', '7', '--plant', 'dropDelta'])).toMatchObject({
+      options: { seeds: 1, from: 7, isVerbose: true, plant: 'dropDelta' },
+    });
+  });
+
+  test('[sim] what is not understood is refused in one sentence', () => {
+    expect(fault('--bogus')).toBe("Unknown option '--bogus'. See --help.");
+    expect(fault('--plant', 'nothing')).toContain('There is no plant "nothing". Plants: dropDelta');
+    expect(fault('--seeds', '0')).toContain('--seeds is a whole number above 0');
+    expect(fault('--seed', '1', '--from', '2')).toContain('--seed is one run');
+    expect(fault('--seeds')).toContain('--seeds');
+    expect(parseOptions(['-h']).outcome).toBe('help');
+  });
+});

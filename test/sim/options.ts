@@ -1,0 +1,99 @@
+// The options of `npm run sim`.
+
+import { parseArgs } from 'node:util';
+import { PLANT_NAMES, type PlantName } from './plants.ts';
+
+export type SimOptions = {
+  readonly seeds: number;
+  readonly from: number;
+  /** One run, with its whole trace. */
+  readonly isVerbose: boolean;
+  readonly plant: PlantName | null;
+  /** Where the results go as JSON. */
+  readonly json: string | null;
+  readonly workers: number | null;
+};
+
+export type ParsedOptions =
+  | { readonly outcome: 'options'; readonly options: SimOptions }
+  | { readonly outcome: 'help' }
+  | { readonly outcome: 'fault'; readonly fault: string };
+
+export const DEFAULT_SEEDS = 200;
+
+export const HELP = `Plays whole runs of Parley in one process, on simulated time, network, database and model.
+
+  npm run sim                         ${DEFAULT_SEEDS} seeds
+  npm run sim -- --seeds N --from S   seeds S to S + N - 1 (S: 1 when absent)
+  npm run sim -- --seed S             one seed, with its whole trace
+  npm run sim -- --plant NAME         with a planted defect: it has to be found; stops at the first seed that does
+                                      NAME: ${PLANT_NAMES.join(', ')}
+  npm run sim -- --json FILE          writes the results to FILE as JSON
+  npm run sim -- --workers N          processes to share the seeds (as many as there are cores when absent)
+
+Exit code: 0 when every seed is green, 1 when one is red, 2 for a mistake in the options.`;
+
+export function parseOptions(args: readonly string[]): ParsedOptions {
+  const read = readValues(args);
+  if (typeof read === 'string') return { outcome: 'fault', fault: read };
+  const { help, seeds, from, seed, plant, json, workers } = read;
+  if (help === true) return { outcome: 'help' };
+  if (seed !== undefined && (seeds !== undefined || from !== undefined)) {
+    return { outcome: 'fault', fault: '--seed is one run: leave --seeds and --from out.' };
+  }
+  const numbers = { seeds, from, seed, workers };
+  for (const [name, text] of Object.entries(numbers)) {
+    if (text !== undefined && !isCount(text)) {
+      return { outcome: 'fault', fault: `--${name} is a whole number above 0, not ${JSON.stringify(text)}.` };
+    }
+  }
+  const named = PLANT_NAMES.find((name) => name === plant) ?? null;
+  if (plant !== undefined && named === null) {
+    return {
+      outcome: 'fault',
+      fault: `There is no plant ${JSON.stringify(plant)}. Plants: ${PLANT_NAMES.join(', ')}.`,
+    };
+  }
+  return {
+    outcome: 'options',
+    options: {
+      seeds: seed === undefined ? Number(seeds ?? DEFAULT_SEEDS) : 1,
+      from: Number(seed ?? from ?? 1),
+      isVerbose: seed !== undefined,
+      plant: named,
+      json: json ?? null,
+      workers: workers === undefined ? null : Number(workers),
+    },
+  };
+}
+
+type Values = {
+  readonly [name in 'seeds' | 'from' | 'seed' | 'plant' | 'json' | 'workers']?: string | undefined;
+} & { readonly help?: boolean | undefined };
+
+/** The values by their names, or what is wrong. */
+function readValues(args: readonly string[]): Values | string {
+  const text = { type: 'string' } as const;
+  try {
+    return parseArgs({
+      args: [...args],
+      options: {
+        seeds: text,
+        from: text,
+        seed: text,
+        plant: text,
+        json: text,
+        workers: text,
+        help: { type: 'boolean', short: 'h' },
+      },
+    }).values;
+  } catch (error) {
+    // Its sentences name the option; what follows the first is a hint on escaping that does not help here.
+    const [sentence = 'The options are not understood'] = (error instanceof Error ? error.message : '').split('. ');
+    return `${sentence}. See --help.`;
+  }
+}
+
+function isCount(text: string): boolean {
+  return /^[1-9]\d{0,8}$/.test(text);
+}

@@ -1,0 +1,48 @@
+// Whole runs on what the seed draws: green without a defect, and each planted defect is found.
+import { describe, expect, test } from 'vitest';
+import { SIGHTS } from './audit.ts';
+import { FAULTS } from './faults.ts';
+import { PLANT_NAMES, PLANTS } from './plants.ts';
+import { formatViolation, sumUp } from './report.ts';
+import { EVENTS_MIN, run, type RunResult } from './run.ts';
+
+const GREEN_SEEDS = 80;
+const PLANTED_SEEDS_MAX = 200;
+
+describe('simulation', () => {
+  test('[sim] every promise holds over eighty seeds, under every kind of fault', { timeout: 60_000 }, async () => {
+    const results: RunResult[] = [];
+    for (let seed = 1; seed <= GREEN_SEEDS; seed++) results.push(await run({ seed }));
+    const totals = sumUp(results);
+    expect(totals.red.map(({ seed, violation }) => formatViolation(seed, violation, null))).toEqual([]);
+    expect(totals.eventsLeast).toBeGreaterThanOrEqual(EVENTS_MIN);
+    expect(FAULTS.filter((fault) => totals.faults[fault] === 0)).toEqual([]);
+    expect(SIGHTS.filter((sight) => totals.sights[sight] === 0)).toEqual([]);
+  });
+
+  test('[sim] a seed plays the same run each time', async () => {
+    const traceOf = async (): Promise<string[]> => {
+      const lines: string[] = [];
+      await run({ seed: 7, print: (line) => void lines.push(line) });
+      return lines;
+    };
+    const [first, second] = [await traceOf(), await traceOf()];
+    expect(second).toEqual(first);
+    expect(first.length).toBeGreaterThanOrEqual(EVENTS_MIN);
+  });
+
+  for (const name of PLANT_NAMES) {
+    test(`[sim] finds the planted defect ${name}`, { timeout: 60_000 }, async () => {
+      for (let seed = 1; seed <= PLANTED_SEEDS_MAX; seed++) {
+        const { violation } = await run({ seed, plant: PLANTS[name]() });
+        if (violation !== null) return expect(violation.what).not.toBe('');
+      }
+      expect.unreachable(`${PLANTED_SEEDS_MAX} seeds are green with ${name}`);
+    });
+  }
+
+  test('[sim] what a plant patches is taken back with its run', async () => {
+    await run({ seed: 1, plant: PLANTS.missingReset() });
+    for (let seed = 1; seed <= 10; seed++) expect((await run({ seed })).violation).toBe(null);
+  });
+});

@@ -1,0 +1,21 @@
+// Runs its share of the seeds in a thread of its own.
+
+import { parentPort, workerData } from 'node:worker_threads';
+import { must } from '../../protocol/assert.ts';
+import { PLANTS, type PlantName } from './plants.ts';
+import { run } from './run.ts';
+
+/** Seeds `from`, `from + step`, … below `end`. */
+export type Share = {
+  readonly from: number;
+  readonly step: number;
+  readonly end: number;
+  readonly plant: PlantName | null;
+};
+
+const port = must(parentPort, 'this module is the entry of a worker');
+const { from, step, end, plant } = workerData as Share;
+
+for (let seed = from; seed < end; seed += step) {
+  port.postMessage(await run({ seed, plant: plant === null ? {} : PLANTS[plant]() }));
+}
