@@ -387,6 +387,8 @@ export type ChatStore = {
 
   /** Creates, unless the command did so before: then the first reply. `reply` encodes what the row became. */
   create(chat: NewChat, command: Omit<CommandRow, 'reply'>, reply: (chat: Chat) => CommandReply): Promise<CreateResult>;
+  /** Keeps the refusal of a command without a chat, unless a reply to it is kept: gives the row that holds from then on. */
+  keepRefusal(command: CommandRow): Promise<Read<CommandRow>>;
   /** The whole tree under `root` in one statement, fenced by the root's epoch; nothing happens while one of it runs. */
   archiveTree(request: ArchiveRequest): Promise<ArchiveResult>;
 

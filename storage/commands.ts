@@ -2,6 +2,8 @@
 
 import type { ChatId, CommandId, OwnerId } from '../protocol/ids.ts';
 import type { CommandRow, Read } from '../actors/ports.ts';
+import { must } from '../protocol/assert.ts';
+import { commandKeptUntilMs } from './commit-statements.ts';
 import type { Connection } from './connection.ts';
 import type { Connections } from './connections.ts';
 import type { StoreLimits } from './limits.ts';
@@ -27,8 +29,7 @@ export async function findOn(
   id: CommandId,
 ): Promise<CommandRow | 'applied' | null> {
   const [row] = await connection.query<CommandDatabaseRow>({
-    text: `select ${COMMAND_COLUMNS} from commands k
-      where k.principal = $1::text and k.chat = $2::uuid and k.id = $3::uuid`,
+    text: FIND,
     values: [principal, chat ?? NO_CHAT, id],
   });
   if (row !== undefined) return commandFromRow(row);
@@ -36,6 +37,19 @@ export async function findOn(
     chat === null ? { text: CREATED_CHAT, values: [principal, id] } : { text: CREATED_ROW, values: [chat, id] },
   );
   return created?.there === true ? 'applied' : null;
+}
+
+/** Keeps the refusal of a command without a chat, unless a reply to it is kept; gives the row that is. */
+export function keepRefusal(connections: Connections, command: CommandRow): Promise<Read<CommandRow>> {
+  const { principal, id, name, argsHash, reply, createdAtMs } = command;
+  return connections.read(async (connection) => {
+    await connection.query({
+      text: KEEP,
+      values: [principal, NO_CHAT, id, name, argsHash, reply.ok, reply.body, createdAtMs, commandKeptUntilMs(command)],
+    });
+    const [row] = await connection.query<CommandDatabaseRow>({ text: FIND, values: [principal, NO_CHAT, id] });
+    return commandFromRow(must(row, 'the row was inserted or was there'));
+  });
 }
 
 /** Deletes the rows of commands that are kept no longer; gives how many. */
@@ -54,6 +68,15 @@ export async function pruneCommands(
     if (round.value.length < limits.prunedPerRound) return { outcome: 'read', value: pruned };
   }
 }
+
+const FIND = `
+  select ${COMMAND_COLUMNS} from commands k
+  where k.principal = $1::text and k.chat = $2::uuid and k.id = $3::uuid`;
+
+const KEEP = `
+  insert into commands (principal, chat, id, name, args_hash, ok, body, created_at, keep_until)
+  values ($1::text, $2::uuid, $3::uuid, $4::text, $5::bytea, $6::boolean, $7::bytea, $8::timestamptz, $9::timestamptz)
+  on conflict do nothing`;
 
 const CREATED_CHAT = `
   select exists (select from chats c where c.owner = $1::text and c.create_command = $2::uuid) as there`;

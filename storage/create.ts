@@ -151,6 +151,7 @@ const INSERT = `
     select 1 as one
     where ${FENCED}
       and not exists (select from chats c where c.id = $1::uuid or (c.owner = $2::text and c.create_command = $10::uuid))
+      and not exists (select from commands k where k.principal = $11::text and k.chat = $12::uuid and k.id = $10::uuid)
       and ($3::uuid is null or exists (select from chats p where p.id = $3::uuid and not p.archived))
   ), fed as (
     insert into owners (id, feed_seq) select $2::text, 1 from free

@@ -3,7 +3,7 @@
 import type { ChatStore, Read } from '../actors/ports.ts';
 import { activate, due, release } from './activate.ts';
 import { archiveTree } from './archive.ts';
-import { findCommand, pruneCommands } from './commands.ts';
+import { findCommand, keepRefusal, pruneCommands } from './commands.ts';
 import { commitBatch } from './commit-batch.ts';
 import { GroupCommit } from './commit.ts';
 import { Connection, type DatabaseAddress } from './connection.ts';
@@ -134,6 +134,7 @@ function chatStore(connections: Connections, nodes: Nodes, commits: GroupCommit,
     commit: (intent) => commits.commit(intent),
     release: (chat, epoch, sealed) => release(connections, chat, epoch, sealed),
     create: (chat, command, reply) => create(connections, { chat, command, reply }, limits),
+    keepRefusal: (command) => keepRefusal(connections, command),
     archiveTree: (request) => archiveTree(connections, request, limits),
     changes: (chat, since, asOf) => changes(connections, chat, since, asOf),
     page: (chat, range) => page(connections, chat, range),

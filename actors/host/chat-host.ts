@@ -55,9 +55,9 @@ export class NodeChatHost implements ChatHost {
 
   /** Takes up what runs or is due, then begins to look after the residents. Resolves when every such chat is loaded. */
   async start(): Promise<void> {
-    await this.#takeUpDue();
-    this.#every(HOST_LIMITS.sweepEveryMs, () => this.#sweep());
-    this.#every(HOST_LIMITS.dueEveryMs, () => this.#takeUpDue());
+    const nextMs = await this.#takeUpDue();
+    this.#repeat(nextMs, () => this.#takeUpDue());
+    this.#repeat(HOST_LIMITS.sweepEveryMs, () => this.#sweep());
   }
 
   /** Refuses what is new, gives chats at rest up, waits for turns up to the deadline and leaves the others to recovery. */
@@ -184,25 +184,27 @@ export class NodeChatHost implements ChatHost {
     return !('error' in obtained) || obtained.error.code === 'not_found' || this.#draining;
   }
 
-  async #takeUpDue(): Promise<void> {
+  /** Gives the time to the next scan: soon, when storage could not answer. */
+  async #takeUpDue(): Promise<number> {
     const { store, clock } = this.#deps;
     const seen = new Set<ChatId>();
     // Repeated until a scan brings nothing new: one batch is not all there is.
     for (;;) {
       const due = await store.due(clock.nowMs(), HOST_LIMITS.dueBatch);
-      if (due.outcome === 'unavailable') return;
+      if (due.outcome === 'unavailable') return HOST_LIMITS.dueAgainMs;
       const fresh = due.value.filter((chat) => !this.#residents.has(chat) && !seen.has(chat));
-      if (fresh.length === 0) return;
+      if (fresh.length === 0) return HOST_LIMITS.dueEveryMs;
       for (const chat of fresh) seen.add(chat);
       await Promise.all(fresh.map((chat) => this.#revive(chat)));
     }
   }
 
-  async #sweep(): Promise<void> {
+  async #sweep(): Promise<number> {
     const { clock, host } = this.#deps;
     const idleSince = clock.nowMs() - host.passivateAfterMs;
     const idle = [...this.#residents.values()].filter(({ actor }) => isIdle(actor) && actor.lastUsedMs <= idleSince);
     await Promise.all(idle.map(({ actor }) => actor.passivate()));
+    return HOST_LIMITS.sweepEveryMs;
   }
 
   /** Lets the longest unused chat at rest go; false when every chat is in use. */
@@ -237,16 +239,17 @@ export class NodeChatHost implements ChatHost {
     }
   }
 
-  #every(periodMs: number, task: () => Promise<void>): void {
+  /** Runs the task again and again; it says after how long. */
+  #repeat(firstMs: number, task: () => Promise<number>): void {
     let cancel = (): void => undefined;
-    const arm = (): void => {
-      cancel = this.#deps.clock.after(periodMs, () => {
-        void task().finally(() => {
-          if (!this.#draining) arm();
+    const arm = (delayMs: number): void => {
+      cancel = this.#deps.clock.after(delayMs, () => {
+        void task().then((nextMs) => {
+          if (!this.#draining) arm(nextMs);
         });
       });
     };
-    arm();
+    arm(firstMs);
     this.#cancelTimers.push(() => cancel());
   }
 }

@@ -2,7 +2,7 @@
 // retry that reaches another node makes the same chat.
 
 import { createHash } from 'node:crypto';
-import { errorBody } from '../../protocol/errors.ts';
+import { errorBody, type ErrorBody } from '../../protocol/errors.ts';
 import { uuidFromBytes, uuidV7Ms, type ChatId, type CommandId, type OwnerId } from '../../protocol/ids.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { wireChat } from '../../protocol/wire-content.ts';
@@ -10,7 +10,7 @@ import { must } from '../../protocol/assert.ts';
 import { isSameCommand } from '../chat/command-memory.ts';
 import { encodeReplyBody, hashArgs, refusal } from '../chat/command-runner.ts';
 import { parseNewChat } from '../chat/commands.ts';
-import type { ChatStore, Clock, CommandReply, ModelDirectory, Principal } from '../ports.ts';
+import type { ChatStore, Clock, CommandReply, CommandRow, ModelDirectory, Principal } from '../ports.ts';
 import type { CommandRequest } from './api.ts';
 
 type CreateDeps = { readonly store: ChatStore; readonly models: ModelDirectory; readonly clock: Clock };
@@ -21,50 +21,58 @@ export async function createChat(
   request: CommandRequest,
 ): Promise<CommandReply> {
   const { store, models, clock } = deps;
-  const parsed = parseNewChat(request.args);
-  if (!parsed.ok) return refusal(parsed.error);
-  const { model, ...args } = parsed.value;
-  if (model !== null && models.find(model) === null) return refusal(errorBody('unknown_model'));
   const nowMs = clock.nowMs();
   const madeMs = uuidV7Ms(request.id);
   if (madeMs === null || madeMs > nowMs + LIMITS.commandReplyMs) return refusal(errorBody('bad_command_id'));
-  const command = {
-    principal: principal.owner,
-    id: request.id,
-    name: request.name,
-    argsHash: hashArgs(request.rawArgs),
-  };
+  const { id, name } = request;
+  const command = { principal: principal.owner, id, name, argsHash: hashArgs(request.rawArgs), createdAtMs: nowMs };
   if (madeMs < nowMs - LIMITS.commandReplyMs) {
-    const found = await store.findCommand(principal.owner, null, request.id);
+    const found = await store.findCommand(principal.owner, null, id);
     if (found.outcome === 'unavailable') return refusal(errorBody('unavailable', undefined, 1_000));
     if (found.value === null) return refusal(errorBody('expired'));
   }
+  const parsed = parseNewChat(request.args);
+  if (!parsed.ok) return refuse(store, command, parsed.error);
+  const { model, ...args } = parsed.value;
+  if (model !== null && models.find(model) === null) return refuse(store, command, errorBody('unknown_model'));
   const chat = {
     ...args,
-    id: chatIdOf(principal.owner, request.id),
+    id: chatIdOf(principal.owner, id),
     owner: principal.owner,
     model: model ?? models.defaultId,
     createdAtMs: nowMs,
   };
-  const result = await store.create(chat, { ...command, createdAtMs: nowMs }, (created) =>
+  const result = await store.create(chat, command, (created) =>
     encodeReplyBody({ ok: true, result: { chat: wireChat(created) } }),
   );
   switch (result.outcome) {
     case 'created':
       return result.reply;
     case 'repeated':
-      return isSameCommand(result.row, command) ? result.row.reply : refusal(errorBody('id_reused'));
+      return replyOf(result.row, command);
     case 'already_applied':
       return refusal(errorBody('already_applied'));
     case 'no_parent':
-      return refusal(errorBody('not_found', 'the parent'));
+      return refuse(store, command, errorBody('not_found', 'the parent'));
     case 'parent_archived':
-      return refusal(errorBody('parent_archived'));
+      return refuse(store, command, errorBody('parent_archived'));
     case 'unknown':
       return refusal(errorBody('unknown_outcome'));
     case 'unavailable':
       return refusal(errorBody('unavailable', undefined, 1_000));
   }
+}
+
+type Created = Omit<CommandRow, 'reply'>;
+
+/** A refusal is kept as a reply is: the same command gets it again, even when it could be done by then (P3). */
+async function refuse(store: ChatStore, command: Created, error: ErrorBody): Promise<CommandReply> {
+  const kept = await store.keepRefusal({ ...command, reply: refusal(error) });
+  return kept.outcome === 'read' ? replyOf(kept.value, command) : refusal(errorBody('unavailable', undefined, 1_000));
+}
+
+function replyOf(row: CommandRow, command: Created): CommandReply {
+  return isSameCommand(row, command) ? row.reply : refusal(errorBody('id_reused'));
 }
 
 /** A UUIDv8 (RFC 9562 §5.8) from SHA-256 of owner and command id. */

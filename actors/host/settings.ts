@@ -30,4 +30,6 @@ export const HOST_LIMITS = {
   /** Running or due chats taken over in one scan. */
   dueBatch: 100,
   dueEveryMs: 30_000,
+  /** Until the next scan when storage could not answer the last one. */
+  dueAgainMs: 1_000,
 } as const;

@@ -91,4 +91,19 @@ describe('recovery', () => {
     await stage.clock.runFor(1_000);
     expect(stage.attempts).toHaveLength(1);
   });
+
+  test('[P12] a database that cannot say at the start what is due is asked again soon', async () => {
+    const { tables } = await crashed(false);
+    let isDown = true;
+    const stage = new Stage(tables, (store) =>
+      override(store, {
+        due: (...args) =>
+          isDown ? Promise.resolve({ outcome: 'unavailable' as const, detail: 'played' }) : store.due(...args),
+      }),
+    );
+    await stage.host.start();
+    isDown = false;
+    await stage.clock.runFor(1_000);
+    expect(stage.attempts).toHaveLength(1);
+  });
 });

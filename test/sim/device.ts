@@ -175,8 +175,7 @@ export class Device {
 
   #failed(record: Sent, error: unknown): void {
     const { audit } = this.options;
-    // Refusals of `chats.create` are not kept: the parent may be out of the archive when it is tried again.
-    const isOpen = error instanceof CommandError && (isPassing(error.code) || record.name === 'chats.create');
+    const isOpen = error instanceof CommandError && isPassing(error.code);
     if (error instanceof ClientError || isOpen) {
       if (record.outcome === 'pending') record.outcome = 'unknown';
       return;

@@ -7,6 +7,7 @@ import type {
   ArchiveRequest,
   ArchiveResult,
   ChatStore,
+  CommandRow,
   Clock,
   CommitIntent,
   CommitResult,
@@ -151,6 +152,13 @@ export class FaultyStore implements ChatStore {
     return this.#read(
       () => 'findCommand',
       () => this.#options.store.findCommand(principal, chat, id),
+    );
+  }
+
+  keepRefusal(command: CommandRow): ReturnType<ChatStore['keepRefusal']> {
+    return this.#read(
+      () => 'keepRefusal',
+      () => this.#options.store.keepRefusal(command),
     );
   }
 

@@ -7,6 +7,7 @@ import type {
   ArchiveRequest,
   ArchiveResult,
   ChatStore,
+  CommandRow,
   CommitIntent,
   CommitResult,
   ListRequest,
@@ -77,6 +78,10 @@ export class MemoryStore implements ChatStore {
 
   findCommand(principal: OwnerId, chat: ChatId | null, id: CommandId): ReturnType<ChatStore['findCommand']> {
     return read(reads.findCommand(this.tables, principal, chat, id));
+  }
+
+  keepRefusal(command: CommandRow): ReturnType<ChatStore['keepRefusal']> {
+    return read(writes.keepRefusal(this.tables, command));
   }
 
   due(nowMs: number, limit: number): ReturnType<ChatStore['due']> {

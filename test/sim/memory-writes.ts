@@ -236,6 +236,13 @@ function treeOf(tables: MemoryTables, root: ChatId): ChatRow[] {
   return [...tree.values()];
 }
 
+/** The row that holds from now on: the one that was there, or this. */
+export function keepRefusal(tables: MemoryTables, command: CommandRow): CommandRow {
+  const known = tables.commands.get(commandKey(command.principal, null, command.id));
+  if (known === undefined) saveCommand(tables, null, command);
+  return known?.row ?? command;
+}
+
 function saveCommand(tables: MemoryTables, chat: ChatId | null, row: CommandRow): void {
   tables.commands.set(commandKey(row.principal, chat, row.id), { chat, row });
 }

@@ -28,6 +28,7 @@ const COMMITTED = { outcome: 'committed' };
 export function portContract(store: () => ChatStore): void {
   commits(store);
   activations(store);
+  refusals(store);
   readings(store);
   trees(store);
 }
@@ -200,6 +201,22 @@ function activations(store: () => ChatStore): void {
       expect(valueOf(await store().findCommand(owner, chat.id, id as CommandId))).toBe('applied');
     }
     expect(valueOf(await store().findCommand(owner, chat.id, newId<CommandId>()))).toBe(null);
+  });
+}
+
+function refusals(store: () => ChatStore): void {
+  test('[P3] a refusal of create is kept as a reply is, and the chat is not made under that id any more', async () => {
+    const owner = newOwner();
+    const id = newId<CommandId>();
+    const command = { principal: owner, id, name: 'chats.create', argsHash: new Uint8Array(32), createdAtMs: NOW_MS };
+    const refuse = (byte: number): ReturnType<ChatStore['keepRefusal']> =>
+      store().keepRefusal({ ...command, reply: { ok: false, body: new Uint8Array([byte]) } });
+    expect([...valueOf(await refuse(1)).reply.body]).toEqual([1]);
+    expect([...valueOf(await refuse(2)).reply.body]).toEqual([1]);
+    const chat = { id: newId<ChatId>(), owner, parent: null, title: null, model: 'm', systemPrompt: null, labels: {} };
+    const reply = { ok: true, body: new Uint8Array([3]) };
+    const made = await store().create({ ...chat, createdAtMs: NOW_MS }, command, () => reply);
+    expect(made).toMatchObject({ outcome: 'repeated', row: { reply: { ok: false } } });
   });
 }
 
