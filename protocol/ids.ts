@@ -54,11 +54,23 @@ export function parseUuid<T extends string>(text: string): T | null {
  * `random` is 10 bytes of it; the version and variant bits are set here.
  */
 export function uuidV7<T extends string>(nowMs: number, random: Uint8Array): T {
-  assert(random.length === 10, 'a UUIDv7 takes 10 random bytes');
+  return timedUuid(7, nowMs, random);
+}
+
+/**
+ * An id of the server's own: built like a UUIDv7, but a UUIDv8 (RFC 9562 §5.8), so that no id of a client's command,
+ * which is a UUIDv7, can be the same.
+ */
+export function uuidV8<T extends string>(nowMs: number, random: Uint8Array): T {
+  return timedUuid(8, nowMs, random);
+}
+
+function timedUuid<T extends string>(version: number, nowMs: number, random: Uint8Array): T {
+  assert(random.length === 10, 'a timed UUID takes 10 random bytes');
   const bytes = new Uint8Array(16);
   for (let i = 0; i < 6; i++) bytes[i] = Math.floor(nowMs / 2 ** (8 * (5 - i))) % 256;
   bytes.set(random, 6);
-  bytes[6] = ((bytes[6] as number) & 0x0f) | 0x70;
+  bytes[6] = ((bytes[6] as number) & 0x0f) | (version << 4);
   bytes[8] = ((bytes[8] as number) & 0x3f) | 0x80;
   return uuidFromBytes<T>(bytes) as T;
 }

@@ -24,6 +24,7 @@ import type {
   Random,
 } from '../ports.ts';
 import { AttemptRun } from './attempt-run.ts';
+import { Deadline } from './deadline.ts';
 import { Draft, type ActorState } from './draft.ts';
 import { applyEffect, type EffectInput, type EndedAttempt } from './effects.ts';
 import {
@@ -84,12 +85,12 @@ export class ChatActor {
   #working = false;
   #ended: EndReason | null = null;
   #attempt: AttemptRun | null = null;
-  #cancelDeadline: (() => void) | null = null;
-  #deadlineOf: LifeState | null = null;
+  readonly #deadline: Deadline;
   #cancelJournal: (() => void) | null = null;
   /** While above 0 no queued message starts a turn: somebody waits for the chat to rest. */
   #quiesced = 0;
-  #restWaiters: (() => void)[] = [];
+  #draining = false;
+  #restWaiters: { readonly isDone: () => boolean; readonly resolve: () => void }[] = [];
 
   /** `crashed`: the actors of this chat failed too often of late; a turn that was running is given up. */
   constructor(deps: ActorDeps, record: ChatRecord, crashed: boolean) {
@@ -99,6 +100,7 @@ export class ChatActor {
     this.epoch = record.epoch;
     this.lastUsedMs = deps.clock.nowMs();
     this.#log = deps.log.child({ chat: chat.id });
+    this.#deadline = new Deadline(deps.clock);
     this.streamLog = new StreamLog({ epoch: record.epoch, sealed: record.sealed, chat, queue, turn });
     const attempt = record.openAttempts.at(-1) ?? null;
     this.#state = { chat, queue, turn, nextNumber, systemPrompt, fixedSystem, attempt };
@@ -161,6 +163,9 @@ export class ChatActor {
     const draft = this.openDraft();
     const full: EffectInput = { ...NO_INPUT, ...this.#constantInput(), ...input };
     for (const effect of decision.effects) applyEffect(effect, draft, full);
+    const { turn, queue } = draft.state;
+    // A node that goes down starts nothing, and the queue must not wait for somebody to write: it is due at once.
+    if (this.#draining && turn === null && draft.before.turn !== null && queue.length > 0) draft.wakeAtMs = draft.atMs;
     if (!(await this.commit(draft, rowOf))) return false;
     this.#machine = decision.state;
     this.#act(draft);
@@ -186,6 +191,8 @@ export class ChatActor {
     if (!(await this.#persist(draft, row))) return false;
     this.#state = draft.state;
     this.show(events);
+    // From the commit of a stop on no delta is shown, also none that waited behind it (P6).
+    if (this.#state.turn?.stopping) this.#attempt?.stop();
     writer?.release();
     return true;
   }
@@ -213,13 +220,14 @@ export class ChatActor {
   async quiesce(): Promise<() => void> {
     this.#quiesced += 1;
     this.post(() => this.#stopOwn());
-    await new Promise<void>((resolve) => {
-      if (this.#ended !== null) resolve();
-      else this.#restWaiters.push(resolve);
-      this.post(async () => this.#tellRest());
-    });
+    await this.settled();
+    await this.#until(() => this.atRest);
     return () => {
       this.#quiesced -= 1;
+      // What it was brought to rest for may not have happened: the queue goes on then.
+      this.post(async () => {
+        if (this.life === 'idle') await this.step({ type: 'resume', more: this.#hasMore() }, {}, null);
+      });
     };
   }
 
@@ -232,7 +240,14 @@ export class ChatActor {
     return this.settled();
   }
 
-  /** For a node that goes down: gives the chat up if it rests, else leaves its turn to be recovered. */
+  /** For a node that goes down: no queued message starts a turn. Resolves when no request to a model is in flight. */
+  async prepareDrain(): Promise<void> {
+    this.#draining = true;
+    this.#quiesced += 1;
+    await this.#until(() => this.atRest || this.life === 'backingOff');
+  }
+
+  /** Gives the chat up if it rests, else leaves its turn to be recovered. Call `prepareDrain` before. */
   drain(): Promise<void> {
     this.post(async () => {
       if (this.atRest) return this.#release('drained');
@@ -242,11 +257,10 @@ export class ChatActor {
     return this.settled();
   }
 
-  /** Waits until no turn runs, or the actor has ended. */
-  rest(): Promise<void> {
+  #until(isDone: () => boolean): Promise<void> {
     return new Promise((resolve) => {
-      if (this.#ended !== null || this.atRest) resolve();
-      else this.#restWaiters.push(resolve);
+      if (this.#ended !== null || isDone()) resolve();
+      else this.#restWaiters.push({ isDone, resolve });
     });
   }
 
@@ -254,7 +268,7 @@ export class ChatActor {
     if (this.#ended !== null) return;
     this.#ended = reason;
     this.#machine = decide(this.#machine, { type: 'fence' }).state;
-    this.#cancelDeadline?.();
+    this.#deadline.cancel();
     this.#cancelJournal?.();
     this.#attempt?.abandon();
     this.#attempt = null;
@@ -282,7 +296,13 @@ export class ChatActor {
   async #load(record: ChatRecord, crashed: boolean): Promise<void> {
     const recovered = recoveredFrom(record, (usage) => this.#binding()?.cost(usage) ?? null);
     const found = foundIn(record, crashed);
-    await this.step({ type: 'loaded', found, more: this.#hasMore() }, { recovered }, null);
+    const more = this.#hasMore();
+    if (!(await this.step({ type: 'loaded', found, more }, { recovered }, null))) return;
+    if (found !== 'waiting' || more) return;
+    // Nothing is due after all: or every scan would find the chat again.
+    const draft = this.openDraft();
+    draft.wakeAtMs = null;
+    await this.commit(draft, null);
   }
 
   #binding(): ModelBinding | null {
@@ -308,10 +328,12 @@ export class ChatActor {
   }
 
   #tellRest(): void {
-    if (this.#ended === null && !this.atRest) return;
     const waiters = this.#restWaiters;
     this.#restWaiters = [];
-    for (const resolve of waiters) resolve();
+    for (const waiter of waiters) {
+      if (this.#ended !== null || waiter.isDone()) waiter.resolve();
+      else this.#restWaiters.push(waiter);
+    }
   }
 
   /** Does what the committed step asks for outside: all of it follows from the difference of the states. */
@@ -329,27 +351,25 @@ export class ChatActor {
   }
 
   #armDeadline(): void {
-    // A second stop must not move the deadline of the first.
-    if (this.#cancelDeadline !== null && this.#deadlineOf === this.life) return;
-    this.#deadlineOf = this.life;
-    this.#cancelDeadline?.();
-    this.#cancelDeadline = null;
     const { clock, settings } = this.deps;
-    const due = (): void => {
-      this.#cancelDeadline = null;
-      this.post(() => this.#due());
+    const { life } = this;
+    const due = (isCurrent: () => boolean): void => {
+      this.post(async () => {
+        if (isCurrent()) await this.#due();
+      });
     };
-    if (this.life === 'stopping') {
-      this.#attempt?.stop();
-      this.#cancelDeadline = clock.after(this.#attempt === null ? 0 : settings.stopGraceMs, due);
-    } else if (this.life === 'backingOff') {
+    if (life === 'stopping') {
+      this.#deadline.arm(life, this.#attempt === null ? 0 : settings.stopGraceMs, due);
+    } else if (life === 'backingOff') {
       const { atMs } = must(this.#state.turn?.retry, 'a turn that backs off has a time for its next attempt');
-      this.#cancelDeadline = clock.after(Math.max(0, atMs - clock.nowMs()), due);
+      // A node that goes down starts no attempt any more.
+      if (!this.#draining) this.#deadline.arm(life, Math.max(0, atMs - clock.nowMs()), due);
+    } else {
+      this.#deadline.cancel();
     }
   }
 
   async #due(): Promise<void> {
-    if (this.life !== 'stopping' && this.life !== 'backingOff') return;
     const run = this.#attempt;
     const ended =
       run === null ? null : this.#endedAttempt({ outcome: 'aborted', provider: null, usage: null, requestId: null });
@@ -373,6 +393,10 @@ export class ChatActor {
           if (this.#attempt === run) await this.step({ type: 'block' }, {}, null);
         });
       },
+      onCrash: (error) => {
+        this.post(() => Promise.reject(error));
+      },
+      onFault: (error) => this.#log.error('attempt failed by a bug', { error }),
       onEnded: (result) => {
         this.post(() => this.#attemptEnded(run, result));
       },
@@ -429,7 +453,8 @@ export class ChatActor {
       if (result.outcome === 'committed') return true;
       if (result.outcome === 'rejected')
         this.#log.error('commit rejected', { sqlstate: result.sqlstate, detail: result.detail });
-      if (result.outcome !== 'unavailable' || tries >= CHAT_LIMITS.commitTries) {
+      const triesMax = this.#draining ? 1 : CHAT_LIMITS.commitTries;
+      if (result.outcome !== 'unavailable' || tries >= triesMax) {
         this.end(result.outcome);
         return false;
       }

@@ -26,7 +26,11 @@ export type AttemptRunOptions = {
   readonly binding: ModelBinding | null;
   readonly system: readonly string[];
   readonly onFirstBlock: () => void;
-  /** Called once, never after `abort('abandoned')`. */
+  /** A bug that broke the stream of blocks: the actor must end. */
+  readonly onCrash: (error: unknown) => void;
+  /** A bug of a store or an adapter that the attempt survives as a failure. */
+  readonly onFault: (error: unknown) => void;
+  /** Called once, never after `abandon`. */
   readonly onEnded: (result: AttemptResult) => void;
 };
 
@@ -40,6 +44,7 @@ export class AttemptRun {
   readonly #controller = new AbortController();
   #cause: AbortCause | null = null;
   #cancelWatch: (() => void) | null = null;
+  #isOver = false;
 
   constructor(options: AttemptRunOptions) {
     this.#options = options;
@@ -53,15 +58,14 @@ export class AttemptRun {
       attemptNumber: options.opening.attempt,
       onFirstBlock: options.onFirstBlock,
       onOverflow: () => this.#abort('overflow'),
+      onFault: options.onCrash,
     });
   }
 
-  /** Resolves when the attempt is over and `onEnded` was called; never rejects. */
+  /** Resolves when the provider's request is over; never rejects. */
   async run(): Promise<void> {
     this.#watch();
-    const result = await this.#stream();
-    this.#cancelWatch?.();
-    if (this.#cause !== 'abandoned') this.#options.onEnded(result);
+    this.#finish(await this.#stream());
   }
 
   /** Stops at once: no delta follows, the provider's request is aborted. */
@@ -72,36 +76,39 @@ export class AttemptRun {
   /** As `stop`, and nobody wants to hear of it any more. */
   abandon(): void {
     this.#abort('abandoned');
+    this.#isOver = true;
     this.#cancelWatch?.();
+  }
+
+  #finish(result: AttemptResult): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#cancelWatch?.();
+    this.#options.onEnded(this.#judgeAborted(result));
   }
 
   async #stream(): Promise<AttemptResult> {
     const { binding, store, chat, opening, system } = this.#options;
     if (binding === null) return failed('model_not_found', `the model ${opening.model} is not set up on this server`);
-    const prompt = await store.prompt(chat);
-    if (prompt.outcome === 'unavailable') return failed('unavailable', 'the history could not be read');
-    if (this.#controller.signal.aborted) return this.#judgeAborted(ABORTED);
-    const request = modelRequest({
-      chat,
-      attempt: opening,
-      providerModel: binding.providerModel,
-      maxOutputTokens: binding.maxOutputTokens,
-      system,
-      items: prompt.value,
-    });
     try {
-      return this.#judgeAborted(await binding.client.stream(request, this.writer, this.#controller.signal));
-    } catch {
-      // An adapter never rejects; one that does all the same must not take the chat with it.
-      return failed('unavailable', 'the model adapter failed');
+      const prompt = await store.prompt(chat);
+      if (prompt.outcome === 'unavailable') return failed('unavailable', 'the history could not be read');
+      if (this.#controller.signal.aborted) return ABORTED;
+      const { providerModel, maxOutputTokens } = binding;
+      const items = prompt.value;
+      const request = modelRequest({ chat, attempt: opening, providerModel, maxOutputTokens, system, items });
+      return await binding.client.stream(request, this.writer, this.#controller.signal);
+    } catch (error) {
+      // Neither a store nor an adapter rejects; one that does all the same must not take the chat with it.
+      this.#options.onFault(error);
+      return failed('unavailable', 'the request failed before its answer');
     }
   }
 
   /** An abort of ours is a failure with its own cause, unless somebody asked to stop. */
   #judgeAborted(result: AttemptResult): AttemptResult {
-    if (this.#cause === 'silent') return { ...failed('silent', 'it was given up'), usage: usageOf(result) };
-    if (this.#cause === 'overflow')
-      return { ...failed('bad_request', 'the answer is too long'), usage: usageOf(result) };
+    if (this.#cause === 'silent') return { ...failed('silent', 'it was given up'), usage: result.usage };
+    if (this.#cause === 'overflow') return { ...failed('bad_request', 'the answer is too long'), usage: result.usage };
     return result;
   }
 
@@ -109,6 +116,11 @@ export class AttemptRun {
     if (this.#cause === null || cause === 'abandoned') this.#cause = cause;
     this.writer.close();
     this.#controller.abort();
+    // A stop has its grace in the actor; what was given up here must end too when the adapter does not.
+    if (cause !== 'silent' && cause !== 'overflow') return;
+    this.#cancelWatch?.();
+    const { clock, settings } = this.#options;
+    this.#cancelWatch = clock.after(settings.stopGraceMs, () => this.#finish(ABORTED));
   }
 
   #watch(): void {
@@ -128,8 +140,4 @@ const ABORTED: AttemptResult = { outcome: 'aborted', provider: null, usage: null
 function failed(kind: ModelErrorKind, detail: string): Extract<AttemptResult, { outcome: 'failed' }> {
   const error: ModelError = { kind, status: null, requestId: null, detail, retryAfterMs: null };
   return { outcome: 'failed', error, provider: null, usage: null };
-}
-
-function usageOf(result: AttemptResult): Extract<AttemptResult, { outcome: 'failed' }>['usage'] {
-  return result.usage;
 }

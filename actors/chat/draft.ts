@@ -48,6 +48,8 @@ export class Draft {
   reply: Reply | null = null;
   requireUnarchived = false;
   clearJournal = false;
+  /** When the chat has to be loaded by itself, beside what its turn says; absent: as the turn says. */
+  wakeAtMs: number | null | undefined;
   retract: Position | null = null;
   readonly messages: NewMessage[] = [];
   readonly enqueue: QueuedMessage[] = [];
@@ -84,8 +86,10 @@ export class Draft {
     this.state = { ...this.state, ...change };
   }
 
+  /** A change to what the chat has already is none: the row, the feed and `updated_at` stay as they are. */
   changeChat(change: Partial<Chat>): void {
-    this.change({ chat: { ...this.state.chat, ...change } });
+    const chat = { ...this.state.chat, ...change };
+    if (JSON.stringify(chat) !== JSON.stringify(this.state.chat)) this.change({ chat });
   }
 
   /** Puts the events in their final form: a changed chat is announced once, behind everything that changed it. */
@@ -104,9 +108,13 @@ export class Draft {
 
   /** Nothing but memory changes: there is nothing to commit. Events and a command aside. */
   get isEmpty(): boolean {
-    const { before, state } = this;
-    const sameRow = Object.keys(patchOf(before, state)).length === 0;
+    const sameRow = Object.keys(this.#patch()).length === 0;
     return sameRow && this.journal.length === 0 && this.retract === null && this.attemptsSettled.length === 0;
+  }
+
+  #patch(): ChatPatch {
+    const patch = patchOf(this.before, this.state);
+    return this.wakeAtMs === undefined ? patch : { ...patch, wakeAtMs: this.wakeAtMs };
   }
 
   /** `command`: the row of the command that the draft answers, if it does. Call after `finish`. */
@@ -116,7 +124,7 @@ export class Draft {
       epoch: this.#epoch,
       atMs: this.atMs,
       requireUnarchived: this.requireUnarchived,
-      patch: patchOf(this.before, this.state),
+      patch: this.#patch(),
       listed: this.listed,
       messages: this.messages,
       enqueue: this.enqueue,

@@ -3,7 +3,7 @@
 
 import type { Part, QueuedMessage, TextPart, TurnOutcome, Usage } from '../../protocol/content.ts';
 import { errorBody, type ErrorBody } from '../../protocol/errors.ts';
-import { uuidToBytes, uuidV7, type AttemptId, type CommandId, type OwnerId } from '../../protocol/ids.ts';
+import { uuidToBytes, uuidV8, type AttemptId, type CommandId, type OwnerId } from '../../protocol/ids.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { Position } from '../../protocol/position.ts';
 import { must } from '../../protocol/assert.ts';
@@ -232,7 +232,7 @@ function openAttempt(draft: Draft, input: EffectInput): void {
   const turn = { ...turnOf(draft), attempt: turnOf(draft).attempt + 1, retry: null, openedAt };
   const { id, step, attempt, model } = turn;
   const opening = {
-    id: uuidV7<AttemptId>(draft.atMs, input.random.bytes(10)),
+    id: uuidV8<AttemptId>(draft.atMs, input.random.bytes(10)),
     turn: id,
     step,
     attempt,
@@ -342,7 +342,7 @@ function keepNote(draft: Draft, input: EffectInput): void {
   draft.messages.push({
     ...EMPTY_MESSAGE,
     number,
-    id: uuidV7(draft.atMs, input.random.bytes(10)),
+    id: uuidV8(draft.atMs, input.random.bytes(10)),
     position: draft.nextPosition(),
     role: 'user',
     visibility: 'model',

@@ -34,7 +34,7 @@ export type EffectName =
   | 'giveUp';
 
 /** How the chat was found when its actor loaded it. */
-export type Found = 'rest' | 'error' | 'lost' | 'stopping' | 'backingOff' | 'gaveUp';
+export type Found = 'rest' | 'error' | 'waiting' | 'lost' | 'stopping' | 'backingOff' | 'gaveUp';
 
 /** How the attempt ended, judged by `verdict.ts`. */
 export type Verdict = 'completed' | 'retry' | 'failed';
@@ -49,6 +49,8 @@ export type ChatMachineEvent =
   /** `more`: a queued message may follow. */
   | { readonly type: 'attemptEnded'; readonly verdict: Verdict; readonly more: boolean }
   | { readonly type: 'due'; readonly more: boolean }
+  /** Whoever kept the chat at rest lets it go on; `more`: with the queue. */
+  | { readonly type: 'resume'; readonly more: boolean }
   | { readonly type: 'passivate' }
   | { readonly type: 'fence' };
 
@@ -94,6 +96,7 @@ const chatMachine = setup({
     foundLost: ({ event }) => event.type === 'loaded' && event.found === 'lost',
     foundStopping: ({ event }) => event.type === 'loaded' && event.found === 'stopping',
     foundStoppingMore: ({ event }) => event.type === 'loaded' && event.found === 'stopping' && event.more,
+    foundWaitingMore: ({ event }) => event.type === 'loaded' && event.found === 'waiting' && event.more,
     foundBackingOff: ({ event }) => event.type === 'loaded' && event.found === 'backingOff',
     foundGaveUp: ({ event }) => event.type === 'loaded' && event.found === 'gaveUp',
     completedMore: ({ event }) => event.type === 'attemptEnded' && event.verdict === 'completed' && event.more,
@@ -133,12 +136,20 @@ const machine = chatMachine.createMachine({
           { guard: 'foundStopping', target: 'idle', actions: ['recoverText', 'endTurnStopped'] },
           { guard: 'foundBackingOff', target: 'running.backingOff' },
           { guard: 'foundLost', target: 'running.requesting', actions: ['recoverStep', 'openAttempt'] },
+          { guard: 'foundWaitingMore', target: 'running.requesting', actions: ['promote', 'openAttempt'] },
           { guard: 'foundError', target: 'failed' },
           { target: 'idle' },
         ],
       },
     },
-    idle: { on: { send: sendAtRest, stop: { actions: 'replyNotRunning' }, passivate: 'passivating' } },
+    idle: {
+      on: {
+        send: sendAtRest,
+        resume: { guard: 'more', target: 'running.requesting', actions: ['promote', 'openAttempt'] },
+        stop: { actions: 'replyNotRunning' },
+        passivate: 'passivating',
+      },
+    },
     failed: { on: { send: sendAtRest, stop: { actions: 'replyNotRunning' }, passivate: 'passivating' } },
     running: {
       initial: 'requesting',

@@ -22,7 +22,8 @@ export type Recovered = {
 /** `crashed`: the actor itself failed too often, so the turn is not taken up again. */
 export function foundIn(record: ChatRecord, crashed: boolean): Found {
   const { turn } = record;
-  if (turn === null) return record.chat.status === 'error' ? 'error' : 'rest';
+  if (turn === null && record.chat.status === 'error') return 'error';
+  if (turn === null) return record.wakeAtMs === null ? 'rest' : 'waiting';
   if (crashed || turn.recoveries >= CHAT_LIMITS.recoveriesMax) return 'gaveUp';
   if (turn.stopping !== null) return 'stopping';
   return turn.retry !== null && record.openAttempts.length === 0 ? 'backingOff' : 'lost';

@@ -22,7 +22,7 @@ export type ChatSettings = {
 export const CHAT_DEFAULTS: ChatSettings = {
   mergeWindowMs: 15,
   journalEveryMs: 500,
-  // As long as chatd's: 60 s killed slow reasoning models.
+  // Slow reasoning models say nothing for minutes: 60 s would kill them.
   silenceTimeoutMs: 600_000,
   attemptsMax: 8,
   retryBaseMs: 1_000,

@@ -3,7 +3,7 @@
 
 import type { BlockType, Usage } from '../../protocol/content.ts';
 import type { TurnId } from '../../protocol/ids.ts';
-import { cleanText } from '../../protocol/text.ts';
+import { cleanText, utf8Length } from '../../protocol/text.ts';
 import type { Clock, JournalEntry, JournalPack, StepSink } from '../ports.ts';
 import { CHAT_LIMITS } from './settings.ts';
 import type { StreamLog } from './stream-log.ts';
@@ -24,6 +24,8 @@ export type StepWriterOptions = {
   readonly onFirstBlock: () => void;
   /** The attempt streams more than `CHAT_LIMITS.stepBytes`: it must be given up. */
   readonly onOverflow: () => void;
+  /** A bug while the merge window ended: nobody above would catch it. */
+  readonly onFault: (error: unknown) => void;
 };
 
 /** open → closed: a closed writer ignores its adapter, so that no delta follows a stop or the end of a turn (P6). */
@@ -63,7 +65,7 @@ export class StepWriter implements StepSink {
     // Providers may send what neither Postgres nor UTF-8 can hold.
     const clean = cleanText(splits ? whole.slice(0, -1) : whole);
     if (clean.length === 0) return;
-    this.#bytes += clean.length;
+    this.#bytes += utf8Length(clean);
     const last = this.#pending.at(-1);
     if (last?.type === 'delta' && last.index === index) last.text += clean;
     else this.#pending.push({ type: 'delta', index, text: clean });
@@ -147,7 +149,11 @@ export class StepWriter implements StepSink {
     }
     this.#cancelTimer = clock.after(waitMs, () => {
       this.#cancelTimer = null;
-      this.flush();
+      try {
+        this.flush();
+      } catch (error) {
+        this.options.onFault(error);
+      }
     });
   }
 

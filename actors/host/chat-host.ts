@@ -46,7 +46,7 @@ export class NodeChatHost implements ChatHost {
     this.#deps = deps;
     this.#log = deps.log;
     this.#activations = new Activations(deps.store);
-    this.#revivals = new Revivals(deps.clock, (chat) => this.#revive(chat));
+    this.#revivals = new Revivals(deps.clock, (chat) => this.#reviveOrAgain(chat));
     this.#family = {
       quiesce: (chats) => this.#quiesce(chats),
       archived: (chats) => this.#noteArchived(chats),
@@ -70,7 +70,7 @@ export class NodeChatHost implements ChatHost {
     const { clock, host } = this.#deps;
     const deadline = Promise.withResolvers<void>();
     const cancel = clock.after(host.drainMs, deadline.resolve);
-    await Promise.race([Promise.all(actors.map((actor) => actor.rest())), deadline.promise]);
+    await Promise.race([Promise.all(actors.map((actor) => actor.prepareDrain())), deadline.promise]);
     cancel();
     await Promise.all(actors.map((actor) => actor.drain()));
   }
@@ -101,7 +101,8 @@ export class NodeChatHost implements ChatHost {
     if (!chat.ok) return refusal(chat.error);
     for (let tries = 0; tries < HOST_LIMITS.triesMax; tries++) {
       const obtained = await this.#obtain(chat.value, principal);
-      if ('error' in obtained) return refusal(obtained.error);
+      // An actor that ended may have left a commit on its way: "nothing was changed" would be too much to say.
+      if ('error' in obtained) return refusal(tries === 0 ? obtained.error : errorBody('unknown_outcome'));
       const { actor, runner } = obtained.resident;
       if (actor.state.chat.owner !== principal.owner) return refusal(errorBody('forbidden'));
       actor.lastUsedMs = this.#deps.clock.nowMs();
@@ -136,6 +137,8 @@ export class NodeChatHost implements ChatHost {
       const pending = this.#loading.get(chat);
       const error = await (pending ?? this.#load(chat, viewer));
       if (pending === undefined && error !== null) return { error };
+      // It ended in its first task. Revivals have a wait of their own between their tries.
+      if (viewer === null && !this.#residents.has(chat)) break;
     }
     return { error: errorBody('unavailable', undefined, 1_000) };
   }
@@ -175,13 +178,27 @@ export class NodeChatHost implements ChatHost {
     if (reason === 'passivated' || reason === 'drained') return;
     this.#log.warn('actor ended', { chat, reason, epoch: actor.epoch });
     if (reason === 'crashed' || reason === 'rejected') this.#crashes.note(chat, this.#deps.clock.nowMs());
-    if (!this.#draining) this.#revivals.add(chat);
+    if (!this.#draining && !this.#sleeps(chat)) this.#revivals.add(chat);
+  }
+
+  async #reviveOrAgain(chat: ChatId): Promise<boolean> {
+    try {
+      return await this.#revive(chat);
+    } catch (error) {
+      this.#log.error('revival failed', { chat, error });
+      return false;
+    }
   }
 
   /** Loads a chat on the node's own behalf; false when it has to be tried again. */
   async #revive(chat: ChatId): Promise<boolean> {
     const obtained = await this.#obtain(chat, null);
-    return !('error' in obtained) || obtained.error.code === 'not_found' || this.#draining;
+    return !('error' in obtained) || obtained.error.code === 'not_found' || this.#draining || this.#sleeps(chat);
+  }
+
+  /** Giving its turn up has crashed too: the chat is left alone until somebody asks for it (P12). */
+  #sleeps(chat: ChatId): boolean {
+    return this.#crashes.count(chat, this.#deps.clock.nowMs()) > HOST_LIMITS.crashesMax;
   }
 
   /** Gives the time to the next scan: soon, when storage could not answer. */
@@ -244,8 +261,12 @@ export class NodeChatHost implements ChatHost {
     let cancel = (): void => undefined;
     const arm = (delayMs: number): void => {
       cancel = this.#deps.clock.after(delayMs, () => {
-        void task().then((nextMs) => {
+        const again = (nextMs: number): void => {
           if (!this.#draining) arm(nextMs);
+        };
+        task().then(again, (error: unknown) => {
+          this.#log.error('housekeeping failed', { error });
+          again(firstMs);
         });
       });
     };

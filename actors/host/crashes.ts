@@ -10,7 +10,7 @@ export class Crashes {
   note(chat: ChatId, nowMs: number): number {
     const recent = [...(this.#times.get(chat) ?? []), nowMs].filter((at) => nowMs - at < HOST_LIMITS.crashWindowMs);
     this.#times.delete(chat);
-    this.#times.set(chat, recent.slice(-HOST_LIMITS.crashesMax));
+    this.#times.set(chat, recent.slice(-HOST_LIMITS.crashesMax - 1));
     const oldest = this.#times.keys().next();
     if (this.#times.size > HOST_LIMITS.crashedChats && !oldest.done) this.#times.delete(oldest.value);
     return recent.length;

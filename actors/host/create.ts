@@ -30,6 +30,7 @@ export async function createChat(
     const found = await store.findCommand(principal.owner, null, id);
     if (found.outcome === 'unavailable') return refusal(errorBody('unavailable', undefined, 1_000));
     if (found.value === null) return refusal(errorBody('expired'));
+    if (found.value === 'applied') return refusal(errorBody('already_applied'));
   }
   const parsed = parseNewChat(request.args);
   if (!parsed.ok) return refuse(store, command, parsed.error);

@@ -76,14 +76,18 @@ async function pageMessages(deps: QueryDeps, viewer: Principal, args: Args): Pro
   if (before === undefined || after === undefined) return badArgs('before and after: numbers of messages');
   if (before !== null && after !== null && after >= before) return badArgs('after must be below before');
   if (!(await maySee(deps.store, viewer, chat.value))) return refused(errorBody('not_found'));
+  const isFirst = before === null && after === null;
+  // The queue before the page: a message that is promoted in between is in both, and never in neither.
+  const queue = isFirst ? await deps.queueOf(viewer, chat.value) : [];
   const page = await deps.store.page(chat.value, { before, after, limit });
-  if (page.outcome === 'unavailable') return unavailable();
+  if (page.outcome === 'unavailable' || queue === null) return unavailable();
   const messages = withinBytes(page.value.messages);
   const hasMore = page.value.hasMore || messages.length < page.value.messages.length;
   const result = { messages: messages.map(wireMessage), has_more: hasMore };
-  if (before !== null || after !== null) return { ok: true, result };
-  const queue = await deps.queueOf(viewer, chat.value);
-  return queue === null ? unavailable() : { ok: true, result: { ...result, queue: queue.map(wireQueued) } };
+  if (!isFirst) return { ok: true, result };
+  const promoted = new Set(page.value.messages.map((message) => message.id));
+  const waiting = queue.filter((item) => !promoted.has(item.id));
+  return { ok: true, result: { ...result, queue: waiting.map(wireQueued) } };
 }
 
 /** As many of the first messages as a reply may hold, one at least: whoever pages on gets the others. */

@@ -1,25 +1,38 @@
-// Chats whose actor ended under way: loaded again after a wait that doubles while it fails, so that no turn is forgotten
-// and a failing database is not stormed.
+// Chats whose actor ended under way: loaded again after a wait that doubles while they keep ending, so that no turn is
+// forgotten and neither a failing database nor a failing chat makes a storm.
 
 import type { ChatId } from '../../protocol/ids.ts';
 import type { Clock } from '../ports.ts';
 import { HOST_LIMITS } from './settings.ts';
+
+type Last = { readonly delayMs: number; readonly atMs: number };
 
 export class Revivals {
   readonly #clock: Clock;
   readonly #revive: (chat: ChatId) => Promise<boolean>;
   /** Chat → takes its timer back. At most one entry per chat that was active here. */
   readonly #pending = new Map<ChatId, () => void>();
+  /** The wait that a chat had last. Full: the oldest is forgotten, its chat begins anew. */
+  readonly #last = new Map<ChatId, Last>();
   #stopped = false;
 
-  /** `revive` is false when the chat has to be tried again. */
+  /** `revive` is false when the chat has to be tried again; it never rejects. */
   constructor(clock: Clock, revive: (chat: ChatId) => Promise<boolean>) {
     this.#clock = clock;
     this.#revive = revive;
   }
 
   add(chat: ChatId): void {
-    if (!this.#pending.has(chat)) this.#arm(chat, HOST_LIMITS.reviveBaseMs);
+    if (this.#stopped || this.#pending.has(chat)) return;
+    const delayMs = this.#nextDelayMs(chat);
+    this.#last.delete(chat);
+    this.#last.set(chat, { delayMs, atMs: this.#clock.nowMs() });
+    const oldest = this.#last.keys().next();
+    if (this.#last.size > HOST_LIMITS.crashedChats && !oldest.done) this.#last.delete(oldest.value);
+    this.#pending.set(
+      chat,
+      this.#clock.after(delayMs, () => void this.#run(chat)),
+    );
   }
 
   stop(): void {
@@ -28,18 +41,16 @@ export class Revivals {
     this.#pending.clear();
   }
 
-  #arm(chat: ChatId, delayMs: number): void {
-    if (this.#stopped) return;
-    this.#pending.set(
-      chat,
-      this.#clock.after(delayMs, () => void this.#run(chat, delayMs)),
-    );
+  /** A chat that stayed up for longer than the longest wait begins with the first one again. */
+  #nextDelayMs(chat: ChatId): number {
+    const last = this.#last.get(chat);
+    const isLongAgo = last === undefined || this.#clock.nowMs() - last.atMs > 2 * HOST_LIMITS.reviveCeilingMs;
+    return isLongAgo ? HOST_LIMITS.reviveBaseMs : Math.min(HOST_LIMITS.reviveCeilingMs, last.delayMs * 2);
   }
 
-  async #run(chat: ChatId, delayMs: number): Promise<void> {
+  async #run(chat: ChatId): Promise<void> {
     this.#pending.delete(chat);
-    const isDone = await this.#revive(chat);
     // Trying may have called for another try by itself.
-    if (!isDone && !this.#pending.has(chat)) this.#arm(chat, Math.min(HOST_LIMITS.reviveCeilingMs, delayMs * 2));
+    if (!(await this.#revive(chat))) this.add(chat);
   }
 }

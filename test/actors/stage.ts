@@ -61,7 +61,7 @@ export class Stage {
   readonly host: NodeChatHost;
 
   /** `tables` of another stage: its node is dead then. */
-  constructor(tables = new MemoryTables(), wrap: (store: ChatStore) => ChatStore = (store) => store) {
+  constructor(tables = new MemoryTables(), wrap: (store: ChatStore) => ChatStore = (store) => store, log = LOG) {
     this.tables = tables;
     for (const { ownerNode } of tables.chats.values()) if (ownerNode !== null) tables.deadNodes.add(ownerNode);
     const node = uuidV7<NodeId>(START_MS, new SimRandom(tables.deadNodes.size).bytes(10));
@@ -72,7 +72,7 @@ export class Stage {
       store: this.store,
       models: { defaultId: 'm', find: (id) => (id === 'm' ? this.#binding() : null), list: () => [] },
       settings: { ...CHAT_DEFAULTS, mergeWindowMs: 0, silenceTimeoutMs: 5_000 },
-      log: LOG,
+      log,
       host: HOST_DEFAULTS,
     });
   }
@@ -157,6 +157,14 @@ export function eventsOf(attached: Attached, cursor: Position): readonly Positio
 }
 
 const FOLLOWER: Follower = { onAppend: () => undefined, onEnd: () => undefined };
+
+/** For tests in which something has to fail. */
+export const QUIET: Log = {
+  error: () => undefined,
+  warn: () => undefined,
+  info: () => undefined,
+  child: () => QUIET,
+};
 
 const LOG: Log = {
   error: (message, fields) => {

@@ -40,6 +40,7 @@ function setUp() {
     attemptNumber: 1,
     onFirstBlock: () => calls.push('first block'),
     onOverflow: () => calls.push('overflow'),
+    onFault: () => calls.push('fault'),
   });
   const shown = (): readonly unknown[] => {
     const read = log.read({ epoch: 1 as Epoch, seq: 1 }, Number.MAX_SAFE_INTEGER);

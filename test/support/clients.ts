@@ -1,7 +1,7 @@
 // Clients for tests: the real one, that comes back at once instead of after seconds.
 
 import { ParleyClient } from '../../protocol/client/index.ts';
-import type { ConnectionStatus, CredentialSource, WebSocketConstructor } from '../../protocol/client/index.ts';
+import type { CredentialSource, WebSocketConstructor } from '../../protocol/client/index.ts';
 import { SYSTEM_RANDOM } from '../../protocol/client/environment.ts';
 
 /** A hundredth of every back-off: 2 ms, 5 ms … 100 ms. */
@@ -28,19 +28,4 @@ export class Clients {
     for (const client of this.#all) client.close();
     this.#all.length = 0;
   }
-}
-
-/** Resolves when the connection has that status, now or later. */
-export function reached(client: ParleyClient, wanted: ConnectionStatus['status']): Promise<ConnectionStatus> {
-  return new Promise((resolve) => {
-    if (client.status.status === wanted) {
-      resolve(client.status);
-      return;
-    }
-    const stop = client.onStatus((status) => {
-      if (status.status !== wanted) return;
-      stop();
-      resolve(status);
-    });
-  });
 }

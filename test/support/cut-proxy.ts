@@ -106,7 +106,7 @@ export class CutProxy {
     }
     client.on('data', (data: Buffer) => {
       this.bytesToServer += data.length;
-      carry(client, server, data);
+      this.#carry(client, server, data);
     });
     server.on('data', (data: Buffer) => this.#toClient(link, data));
   }
@@ -117,13 +117,22 @@ export class CutProxy {
     if (left === null || data.length < left) {
       if (left !== null) this.#cutAfter = left - data.length;
       this.bytesToClient += data.length;
-      carry(link.server, link.client, data);
+      this.#carry(link.server, link.client, data);
       return;
     }
     this.#cutAfter = null;
     this.bytesToClient += left;
     this.#links.delete(link);
     link.client.write(data.subarray(0, left), () => this.#cutLink(link));
+  }
+
+  /** With back-pressure: a reader that is slow slows its writer down. */
+  #carry(from: Socket, to: Socket, data: Buffer): void {
+    if (to.write(data)) return;
+    from.pause();
+    to.once('drain', () => {
+      if (!this.#paused) from.resume();
+    });
   }
 
   /** Cut at once on the node's side; on the client's the bytes before the cut arrive when it is a FIN. */
@@ -140,11 +149,4 @@ export class CutProxy {
     }
     this.onCut();
   }
-}
-
-/** With back-pressure: a reader that is slow slows its writer down. */
-function carry(from: Socket, to: Socket, data: Buffer): void {
-  if (to.write(data)) return;
-  from.pause();
-  to.once('drain', () => from.resume());
 }

@@ -33,11 +33,11 @@ const PASSED_ON = ['PATH', 'HOME', 'TMPDIR', 'USER', 'LANG', 'SystemRoot', 'npm_
 const KEPT_CHARS = 1_000_000;
 const HOUR_MS = 60 * 60 * 1000;
 
-/** Groups that are still there; ended with the tests, whatever happens to them. */
-const groups = new Set<number>();
-process.once('exit', () => {
-  for (const group of groups) signalGroup(group, 'SIGKILL');
-});
+/**
+ * Waits for the end of its input, which comes with the end of the tests, however they end: Vitest kills its workers, and
+ * with them every handler. Then it kills the process group that it was given.
+ */
+const GUARD = 'read line; kill -s KILL -- "-$0"';
 
 /** `npm start -- …args`, to its end: for starts that are refused. */
 export async function runNode(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Exit> {
@@ -178,7 +178,6 @@ class NpmStart {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#child = child;
-    if (child.pid !== undefined) groups.add(child.pid);
     for (const name of ['stdout', 'stderr'] as const) {
       const stream = must(child[name], 'the output is a pipe');
       stream.setEncoding('utf8');
@@ -188,9 +187,12 @@ class NpmStart {
       });
     }
     // `close` comes when the output is at its end too: the node, which holds it, has gone.
-    this.exited = once(child, 'close').then(([code, signal]) => {
+    const guard = spawn('sh', ['-c', GUARD, String(this.pid)], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] });
+    const unguarded = once(guard, 'close');
+    this.exited = once(child, 'close').then(async ([code, signal]) => {
+      guard.kill('SIGKILL');
+      await unguarded;
       this.ended = true;
-      if (child.pid !== undefined) groups.delete(child.pid);
       this.#watchers = [];
       const ended = { code: code as number | null, signal: signal as NodeJS.Signals | null };
       return { ...ended, stdout: this.stdout, stderr: this.stderr };
@@ -219,7 +221,7 @@ class NpmStart {
   }
 
   async stop(): Promise<void> {
-    if (!this.ended && this.#child.pid !== undefined) signalGroup(this.#child.pid, 'SIGKILL');
+    if (!this.ended) signalGroup(this.pid, 'SIGKILL');
     await this.exited;
   }
 }
