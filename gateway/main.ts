@@ -12,6 +12,9 @@ import { welcomeText } from './welcome.ts';
 
 type Configured = ConfigResult & { readonly outcome: 'config' };
 
+/** A start that takes longer says that it goes on. */
+const SILENT_START_MS = 1_500;
+
 /** npm hands the Ctrl-C on that the terminal gave to the node already: what follows so closely is the same wish. */
 const SAME_SIGNAL_MS = 1_000;
 
@@ -37,7 +40,9 @@ async function run(configured: Configured): Promise<void> {
   const stopping = Promise.withResolvers<number>();
   listenToSignals(logger, () => stopping.resolve(0));
   let node: RunningNode;
-  process.stdout.write('Parley is starting. The first start sets the database up, which takes some seconds.\n');
+  const slow = setTimeout(() => {
+    process.stdout.write('Parley is starting. The first start sets the database up, which takes some seconds.\n');
+  }, SILENT_START_MS);
   try {
     node = await startNode(configured.config, {
       logger,
@@ -51,6 +56,7 @@ async function run(configured: Configured): Promise<void> {
     process.stderr.write(`parley: ${startFault(error)}\n`);
     process.exit(1);
   }
+  clearTimeout(slow);
   process.stdout.write(welcomeText(configured, node));
   const code = await stopping.promise;
   await node.stop();

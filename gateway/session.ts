@@ -11,7 +11,7 @@ import { CLOSE_CODES, type CloseReason } from '../protocol/close-codes.ts';
 import { encodeReply, encodeServerFrame, type IncomingClientFrame } from '../protocol/codec.ts';
 import { type ErrorBody, errorBody } from '../protocol/errors.ts';
 import { type ClientFrame, PROTOCOL_VERSION, type ServerFrame } from '../protocol/frames.ts';
-import { LIMITS } from '../protocol/limits.ts';
+import { LIMITS, SESSION_LIMITS } from '../protocol/limits.ts';
 import { Attachments, type AttachmentsOwner } from './attachments.ts';
 import type { Credential } from './authentication.ts';
 import { joinChunks } from './flush.ts';
@@ -276,6 +276,7 @@ export class Session {
       owner,
       heartbeatMs,
       expiresAtMs,
+      limits: SESSION_LIMITS,
     });
     logger.info('session live', { session: this.id, owner, role, client: frame.client });
   }

@@ -12,14 +12,13 @@ import {
   encodeEventFrame,
   encodeServerFrame,
   joinFrames,
-  respanFrame,
   type IncomingClientFrame,
   type OutgoingClientFrame,
 } from './codec.ts';
 import { uuidFromBytes, uuidToBytes } from './ids.ts';
 import { ProtocolError } from './protocol-error.ts';
 import { CLIENT_SCAN_LIMITS, scan, SERVER_SCAN_LIMITS } from './scanner.ts';
-import { args, clientFrame, positionedEvent, serverFrame, text, uint } from './vectors/arbitraries.ts';
+import { args, clientFrame, positionedEvent, serverFrame, text } from './vectors/arbitraries.ts';
 import { CLIENT_SAMPLES, EVENT_SAMPLES, SERVER_SAMPLES } from './vectors/samples.ts';
 
 const CHAT_BYTES = uuidToBytes('01980000-0000-7000-8000-00000000c4a7');
@@ -87,16 +86,6 @@ describe('round trips', () => {
           position.seq,
           span,
         ]);
-      }),
-    );
-  });
-
-  test('[codec] respanning changes the span and nothing else', () => {
-    fc.assert(
-      fc.property(positionedEvent, uint, (placed, fraction) => {
-        const span = (fraction % placed.position.seq) + 1;
-        const respanned = respanFrame(encodeEventFrame(CHAT_BYTES, placed), span);
-        expect(respanned).toEqual(encodeEventFrame(CHAT_BYTES, { ...placed, span }));
       }),
     );
   });

@@ -11,7 +11,7 @@ import { assert, AssertionError, unreachable } from './assert.ts';
 import { errorBody, type ErrorBody } from './errors.ts';
 import { EVENT_KINDS, type PositionedEvent } from './events.ts';
 import { asArray, asBool, asId, asMap, asPosition, asString, asUint, orNull } from './fields.ts';
-import { OPS, type Args, type ClientFrame, type ServerFrame } from './frames.ts';
+import { OPS, type Args, type ClientFrame, type ServerFrame, type SessionLimits } from './frames.ts';
 import { uuidToBytes, type ChatId, type CommandId } from './ids.ts';
 import { LIMITS } from './limits.ts';
 import type { Position } from './position.ts';
@@ -206,8 +206,10 @@ function bounded(text: string, bytesMax: number, field: string): string {
 export function encodeServerFrame(frame: ServerFrame): Uint8Array {
   switch (frame.op) {
     case 'welcome': {
-      const { version, session, node, owner, heartbeatMs, expiresAtMs } = frame;
-      return packValue([OPS.welcome, version, session, node, owner, heartbeatMs, expiresAtMs]);
+      const { version, session, node, owner, heartbeatMs, expiresAtMs, limits } = frame;
+      const { messageBytes, attachments, requests } = limits;
+      const told = [messageBytes, attachments, requests];
+      return packValue([OPS.welcome, version, session, node, owner, heartbeatMs, expiresAtMs, told]);
     }
     case 'reply': {
       const ok = frame.error === null;
@@ -243,19 +245,6 @@ export function encodeEventFrame(chatBytes: Uint8Array, positioned: PositionedEv
   beginEvent(chatBytes, position, span);
   writer.uint(EVENT_KINDS[event.kind]);
   writePayload(writer, event);
-  return writer.take();
-}
-
-/** The same event covering `span` positions; all but the header is copied as it is. */
-export function respanFrame(frame: Uint8Array, span: number): Uint8Array {
-  const reader = new WireReader(frame);
-  assert(reader.arrayHeader() === 7 && reader.value() === OPS.event, 'only events have a span');
-  const chatBytes = reader.value();
-  assert(chatBytes instanceof Uint8Array, 'an event names its chat');
-  const position = asPosition([reader.value(), reader.value()], 'event.position');
-  reader.value();
-  beginEvent(chatBytes, position, span);
-  writer.raw(frame.subarray(reader.offset));
   return writer.take();
 }
 
@@ -320,7 +309,7 @@ export function decodeServerMessage(bytes: Uint8Array): readonly ServerFrame[] {
 }
 
 function serverFrame(fields: readonly unknown[]): ServerFrame | null {
-  const [op, first, second, third, fourth, fifth, sixth] = fields;
+  const [op, first, second, third, fourth, fifth, sixth, seventh] = fields;
   switch (asUint(op, 'op')) {
     case OPS.event:
       return eventFrame(fields);
@@ -346,6 +335,7 @@ function serverFrame(fields: readonly unknown[]): ServerFrame | null {
         owner: asString(fourth, 'welcome.owner'),
         heartbeatMs: asUint(fifth, 'welcome.heartbeat_ms'),
         expiresAtMs: asUint(sixth, 'welcome.expires_at'),
+        limits: parseSessionLimits(seventh),
       };
     case OPS.drain:
       return { op: 'drain', afterMs: asUint(first, 'drain.after_ms') };
@@ -375,6 +365,15 @@ function attachedFrame(fields: readonly unknown[]): ServerFrame {
   if (outcome === 'resumed') return { op: 'attached', chat, outcome, position };
   if (outcome === 'snapshot') return { op: 'attached', chat, outcome, position, piece: parsePiece(fields[5]) };
   throw new ProtocolError('bad_frame', 'attached.outcome is not one of the three');
+}
+
+function parseSessionLimits(value: unknown): SessionLimits {
+  const [messageBytes, attachments, requests] = asArray(value, 'welcome.limits');
+  return {
+    messageBytes: asUint(messageBytes, 'welcome.limits'),
+    attachments: asUint(attachments, 'welcome.limits'),
+    requests: asUint(requests, 'welcome.limits'),
+  };
 }
 
 function heartbeatPosition(value: unknown): readonly [ChatId, Position] {

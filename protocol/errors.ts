@@ -16,7 +16,6 @@ export const ERRORS = {
   unknown_query: { retry: 'never', message: 'The server does not know this query.' },
   unknown_model: { retry: 'never', message: 'No such model is set up on this server.' },
   unsupported_version: { retry: 'never', message: 'The server does not speak this version of the protocol.' },
-  hello_first: { retry: 'never', message: 'The first frame of a connection is hello.' },
   unauthorized: { retry: 'never', message: 'The credential is not valid here. Get a new one and connect again.' },
   token_expired: { retry: 'now', message: 'The credential has expired. Get a fresh one and connect again.' },
   forbidden: { retry: 'never', message: 'Your role does not allow this.' },

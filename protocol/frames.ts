@@ -77,6 +77,15 @@ export type SnapshotHead = {
   readonly live: LiveTurn | null;
 };
 
+/** What the server takes from one connection; more is refused as SPEC.md §11 says. */
+export type SessionLimits = {
+  readonly messageBytes: number;
+  /** Chats followed at once. */
+  readonly attachments: number;
+  /** Commands and queries without a reply. */
+  readonly requests: number;
+};
+
 export type ServerFrame =
   | {
       readonly op: 'welcome';
@@ -87,6 +96,7 @@ export type ServerFrame =
       readonly heartbeatMs: number;
       /** When the credential ends, Unix ms. */
       readonly expiresAtMs: number;
+      readonly limits: SessionLimits;
     }
   | { readonly op: 'reply'; readonly request: number; readonly result: unknown; readonly error: null }
   | { readonly op: 'reply'; readonly request: number; readonly result: null; readonly error: ErrorBody }

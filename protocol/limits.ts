@@ -1,6 +1,7 @@
 // Limits of the wire, the same for every implementation. What happens when one is reached stands beside it.
 
 import { assert } from './assert.ts';
+import type { SessionLimits } from './frames.ts';
 
 const KIB = 1024;
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -54,3 +55,10 @@ export const LIMITS = {
 assert(LIMITS.scannedStringBytes < LIMITS.inboundMessageBytes, 'the largest string fits into a message');
 assert(LIMITS.inlinePartBytes * 2 < LIMITS.snapshotPieceBytes, 'a message with an inline part fits into a piece');
 assert(LIMITS.heartbeatMs + 5_000 <= 25_000, 'an idle connection learns of a loss within 25 s (P5)');
+
+/** The part of them that `welcome` tells. */
+export const SESSION_LIMITS: SessionLimits = {
+  messageBytes: LIMITS.inboundMessageBytes,
+  attachments: LIMITS.attachmentsPerSession,
+  requests: LIMITS.requestsPerSession,
+};

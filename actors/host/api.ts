@@ -52,8 +52,8 @@ export type QueryResult =
 
 export type ChatHost = {
   attach(viewer: Principal, chat: ChatId, cursor: Position | null, follower: Follower): Promise<Attached>;
-  /** Resolves after the commit (P3); errors of the moment come as replies too and are not kept. Never rejects. */
+  /** Resolves after the commit (P3); errors of the moment come as replies too and are not kept. Rejects for bugs only. */
   command(principal: Principal, request: CommandRequest): Promise<CommandReply>;
-  /** Never rejects. */
+  /** Rejects for bugs only. */
   query(viewer: Principal, name: string, args: Args): Promise<QueryResult>;
 };

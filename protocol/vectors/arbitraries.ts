@@ -203,6 +203,7 @@ export const serverFrame: fc.Arbitrary<ServerFrame> = fc.oneof(
     owner: text,
     heartbeatMs: uint,
     expiresAtMs: uint,
+    limits: fc.record({ messageBytes: uint, attachments: uint, requests: uint }),
   }),
   fc.record({ ...op('reply'), request: uint, result: plain, error: fc.constant(null) }),
   fc.record({ ...op('reply'), request: uint, result: fc.constant(null), error: errorBody }),

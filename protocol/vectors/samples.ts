@@ -1,5 +1,6 @@
 // One frame or more for every op and every kind of event: what the vectors are made of.
 
+import { SESSION_LIMITS } from '../limits.ts';
 import type { Chat, Message, QueuedMessage, Usage } from '../content.ts';
 import { encodeArgs, type OutgoingClientFrame } from '../codec.ts';
 import { errorBody } from '../errors.ts';
@@ -153,6 +154,7 @@ export const SERVER_SAMPLES: readonly Sample<ServerFrame>[] = [
       owner: 'alice',
       heartbeatMs: 20_000,
       expiresAtMs: NOW_MS,
+      limits: SESSION_LIMITS,
     },
   },
   {

@@ -1,4 +1,5 @@
 // A server that speaks the protocol and does as a test says: one chat, whose log is a list of events.
+import { SESSION_LIMITS } from '../../protocol/limits.ts';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
@@ -161,7 +162,8 @@ export class ScriptedNode {
     if (credential !== TOKEN) return socket.close(CLOSE_CODES.unauthorized, 'unauthorized');
     const [session, node, owner] = ['s', 'n', 'dev'];
     const expiresAtMs = Date.now() + 3_600_000;
-    send(socket, { op: 'welcome', version: 1, session, node, owner, heartbeatMs: 20_000, expiresAtMs });
+    const limits = SESSION_LIMITS;
+    send(socket, { op: 'welcome', version: 1, session, node, owner, heartbeatMs: 20_000, expiresAtMs, limits });
   }
 
   #onAttach(socket: WebSocket, { chat, cursor }: ClientFrame & { readonly op: 'attach' }): void {

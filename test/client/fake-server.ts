@@ -1,6 +1,7 @@
 // The server's side of a client under test, without a network: every socket that the client opens is handed to the test,
 // which accepts it, answers it, or cuts it. Frames pass through the real codec in both directions.
 
+import { SESSION_LIMITS } from '../../protocol/limits.ts';
 import { assert, must } from '../../protocol/assert.ts';
 import { decodeClientMessage, encodeServerFrame, joinFrames, type IncomingClientFrame } from '../../protocol/codec.ts';
 import type { WebSocketConstructor, WebSocketLike } from '../../protocol/client/environment.ts';
@@ -141,6 +142,7 @@ export class FakeServer {
       owner: 'owner',
       heartbeatMs: 20_000,
       expiresAtMs: this.clock.nowMs() + HOUR_MS,
+      limits: SESSION_LIMITS,
       ...changes,
     });
     return socket;

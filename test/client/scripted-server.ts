@@ -1,6 +1,7 @@
 // A server on a real socket (the package `ws`) that serves one chat from a log which the test grows: attach, resume by
 // cursor, commands that take effect once. It cuts connections when the test says so.
 
+import { SESSION_LIMITS } from '../../protocol/limits.ts';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import { WebSocketServer, type WebSocket } from 'ws';
@@ -90,6 +91,7 @@ export class ScriptedServer {
           owner: 'o',
           heartbeatMs: 20_000,
           expiresAtMs: Date.now() + 3_600_000,
+          limits: SESSION_LIMITS,
         });
       case 'attach':
         return this.#attach(session, frame.cursor);
