@@ -3,10 +3,13 @@
 // are part of `npm run check`.
 import { defineConfig } from 'vitest/config';
 
-/** Folders of `test/` whose tests need a service; every other test is a unit test. */
-const SERVICE_TESTS = ['storage', 'gateway', 'integration', 'chaos', 'bench', 'browser'].map(
-  (folder) => `test/${folder}/**/*.test.ts`,
-);
+/** Tests that need a service, several processes or much time; every other test of `test/` is a unit test. */
+const SERVICE_TESTS = [
+  ...['storage', 'gateway', 'integration', 'cli', 'chaos', 'bench', 'browser'].map(
+    (folder) => `test/${folder}/**/*.test.ts`,
+  ),
+  'test/sim/sim.test.ts',
+];
 
 const EXCLUDED = ['**/node_modules/**', '**/.parley/**'];
 

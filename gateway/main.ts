@@ -41,7 +41,9 @@ async function run(configured: Configured): Promise<void> {
   listenToSignals(logger, () => stopping.resolve(0));
   let node: RunningNode;
   const slow = setTimeout(() => {
-    process.stdout.write('Parley is starting. The first start sets the database up, which takes some seconds.\n');
+    process.stdout.write(
+      'Parley is still starting: a first start sets the database up, a node that was killed is waited for.\n',
+    );
   }, SILENT_START_MS);
   try {
     node = await startNode(configured.config, {

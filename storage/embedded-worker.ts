@@ -78,8 +78,16 @@ function report(message: WorkerReport): void {
 }
 
 function fail(error: unknown): never {
-  report({ report: 'failed', detail: error instanceof Error ? `${error.name}: ${error.message}` : String(error) });
+  report({ report: 'failed', detail: describe(error) });
   process.exit(1);
+}
+
+/** The WebAssembly file system throws plain objects: a name and a number of an error. */
+function describe(error: unknown): string {
+  if (error instanceof Error) return `${error.name}: ${error.message}`;
+  if (typeof error !== 'object' || error === null) return String(error);
+  const name = 'name' in error ? String(error.name) : 'an error';
+  return 'errno' in error ? `${name} ${String(error.errno)}` : name;
 }
 
 function parseOptions(value: unknown): WorkerOptions {

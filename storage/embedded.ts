@@ -83,21 +83,21 @@ async function startWorker(
     workerData: { folder, socket },
   });
   let stopping = false;
-  let fatal = onFatal;
+  let ended = (detail: string): void => {
+    const why = `The embedded database has failed (${detail}). Start again: what was acknowledged is in its log.`;
+    void worker.terminate();
+    onFatal(new StorageError('failed', why));
+  };
+  const later = ended;
   const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
   const died = (detail: string): void => {
     if (stopping) return;
     stopping = true;
-    fatal(
-      new StorageError(
-        'failed',
-        `The embedded database has failed (${detail}). Start again: what was acknowledged is in its log.`,
-      ),
-    );
+    ended(detail);
   };
   try {
     await new Promise<void>((resolve, reject) => {
-      fatal = (error) => reject(new StorageError('damaged', damaged(folder, error.message), error));
+      ended = (detail) => reject(new StorageError('damaged', damaged(folder, detail)));
       worker.on('message', (message: WorkerReport) => {
         if (message.report === 'ready') resolve();
         if (message.report === 'failed') died(message.detail);
@@ -109,10 +109,7 @@ async function startWorker(
     await worker.terminate();
     throw error;
   }
-  fatal = (error) => {
-    void worker.terminate();
-    onFatal(error);
-  };
+  ended = later;
   return {
     stop: async () => {
       if (!stopping) worker.postMessage('stop');
@@ -125,7 +122,7 @@ async function startWorker(
 }
 
 function damaged(folder: string, detail: string): string {
-  return `The embedded database in ${folder} cannot be opened: ${detail}. Restore it from a copy, or move it away.`;
+  return `The embedded database in ${folder} cannot be opened (${detail}). Restore it from a copy, or move it away.`;
 }
 
 function codeOf(error: unknown): string {

@@ -394,7 +394,9 @@ export class ChatActor {
         });
       },
       onCrash: (error) => {
-        this.post(() => Promise.reject(error));
+        this.post(async () => {
+          throw error;
+        });
       },
       onFault: (error) => this.#log.error('attempt failed by a bug', { error }),
       onEnded: (result) => {

@@ -27,13 +27,20 @@ export async function connect(target: Target): Promise<ParleyClient> {
   const { url } = found.address;
   const client = new ParleyClient({ url, credential: () => freshToken(target), clientName: 'parley-chat' });
   await new Promise<void>((resolve, reject) => {
+    let answered = false;
     const stop = client.onStatus((status) => {
       if (status.status === 'connecting') return;
+      // A node that refused for now (an expired token, too many connections) is tried once more, to hear what it says.
+      if (status.status === 'waiting' && !answered && !/^The connection was lost/.test(status.reason)) {
+        answered = true;
+        return;
+      }
       stop();
       if (status.status === 'live') return resolve();
       client.close();
       const reason = 'reason' in status ? sanitizeLine(status.reason) : '';
-      reject(new Failure(status.status === 'closed' ? refused(url, reason) : unanswered(url, reason)));
+      const isRefused = status.status === 'closed' || answered;
+      reject(new Failure(isRefused ? refused(url, reason) : unanswered(url, reason)));
     });
     client.connect();
   });

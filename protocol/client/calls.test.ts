@@ -19,6 +19,7 @@ describe('[client] calls', () => {
   });
 
   test('[client] a text is sent as one part, parts as they are; ids are bytes', () => {
+    expect(() => sendArgs(CHAT, { text: 'é'.repeat(40_000) })).toThrow(/at most 65536 bytes/);
     expect(sendArgs(CHAT, { text: 'a' })).toMatchObject({ chat: BYTES, content: [{ type: 'text', text: 'a' }] });
     const parts = [{ type: 'text', text: 'a' } as const, { type: 'text', text: 'b' } as const];
     expect(sendArgs(CHAT, { text: parts, busy: 'reject' })).toMatchObject({ content: parts, busy: 'reject' });

@@ -2,14 +2,16 @@
 // (SPEC.md §8). Ids are text here and 16 bytes on the wire.
 
 import type { Busy, Chat, Message, QueuedMessage, TextPart } from '../content.ts';
+import { errorBody } from '../errors.ts';
 import { asArray, asBool, asId, asMap, asPosition, asString, asUint, orNull } from '../fields.ts';
 import type { Args } from '../frames.ts';
 import { uuidToBytes, type ChatId, type TurnId } from '../ids.ts';
+import { LIMITS } from '../limits.ts';
 import type { Position } from '../position.ts';
 import { ProtocolError } from '../protocol-error.ts';
 import { utf8Length } from '../text.ts';
 import { parseChat, parseMessage, parseQueued } from '../wire-content.ts';
-import { clientError } from './errors.ts';
+import { clientError, CommandError } from './errors.ts';
 
 export type NewChat = {
   readonly title?: string;
@@ -89,8 +91,12 @@ export function chatArgs(chat: ChatId, rest: Args = {}): Args {
   return { chat: uuidToBytes(chat), ...rest };
 }
 
+/** Throws a `CommandError` for a text that no frame can carry: the server would know only that it is no frame. */
 export function sendArgs(chat: ChatId, { text, busy, model }: NewMessage): Args {
   const content = typeof text === 'string' ? [{ type: 'text', text }] : text;
+  if (content.some((part) => utf8Length(part.text) > LIMITS.scannedStringBytes)) {
+    throw new CommandError(errorBody('too_large', `a text has at most ${LIMITS.scannedStringBytes} bytes`));
+  }
   return chatArgs(chat, { content, busy, model });
 }
 

@@ -76,6 +76,9 @@ export class Connection {
   /** Failures since the last connection that lived for a while. */
   #attempt = 0;
   /** Grows with each connect, so that a credential that comes late is recognised. */
+  /** The one of the last hello, and that one once the server has called it expired. */
+  #credential: string | null = null;
+  #expired: string | null = null;
   #round = 0;
   #lastFrameMs = 0;
   #serverOffsetMs = 0;
@@ -154,6 +157,13 @@ export class Connection {
   }
 
   #open(credential: string): void {
+    if (credential === this.#expired) {
+      // The source has no other one: asking again would only be refused again.
+      const text = describeClose(CLOSE_CODES.token_expired, '');
+      this.#end(CLOSE_CODES.token_expired, `${text} Get a new one and connect again.`);
+      return;
+    }
+    this.#credential = credential;
     let hello: Uint8Array<ArrayBuffer>;
     let socket: WebSocketLike;
     try {
@@ -304,6 +314,7 @@ export class Connection {
     const { kind } = this.#state;
     if (kind === 'closed' || kind === 'idle' || kind === 'waiting') return;
     const text = describeClose(code, reason);
+    this.#expired = code === CLOSE_CODES.token_expired ? this.#credential : null;
     const cannotRenew = code === CLOSE_CODES.token_expired && typeof this.#options.credential === 'string';
     if (!reconnects(code) || cannotRenew) {
       this.#end(code, cannotRenew ? `${text} Get a new one and connect again.` : text);

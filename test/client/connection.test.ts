@@ -358,6 +358,11 @@ describe('[client] credentials', () => {
     expect(server.socket.take('hello').credential).toBe('token-2');
     server.client.close();
 
+    const same = new FakeServer({ credential: async () => 'the only one' });
+    (await same.live()).cut(CLOSE_CODES.token_expired);
+    await same.clock.advance(125);
+    expect(same.client.status).toMatchObject({ status: 'closed', code: 4004 });
+
     const fixed = new FakeServer();
     (await fixed.live()).cut(CLOSE_CODES.token_expired);
     expect(fixed.client.status).toEqual({
