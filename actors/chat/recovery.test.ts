@@ -1,27 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import type { Chat } from '../../protocol/content.ts';
 import { errorBody } from '../../protocol/errors.ts';
-import type { AttemptId, ChatId, Epoch, TurnId } from '../../protocol/ids.ts';
+import type { AttemptId, Epoch, TurnId } from '../../protocol/ids.ts';
 import type { AttemptOpening, ChatRecord, JournalPack, TurnRecord } from '../ports.ts';
 import { foundIn, recoveredFrom } from './recovery.ts';
 import { CHAT_LIMITS } from './settings.ts';
+import { EXAMPLE_CHAT } from '../../protocol/vectors/example.ts';
 
 const ID = '01890a5d-ac96-774b-bcce-b302099a8057';
-const CHAT: Chat = {
-  id: ID as ChatId,
-  owner: 'ada',
-  parent: null,
-  root: ID as ChatId,
-  title: null,
-  status: 'running',
-  archived: false,
-  model: 'scripted',
-  last_error: null,
-  last_turn: null,
-  labels: {},
-  created_at: 1,
-  updated_at: 1,
-};
 const TURN: TurnRecord = {
   id: ID as TurnId,
   model: 'scripted',
@@ -43,7 +28,7 @@ const OPEN: AttemptOpening = {
 
 function record(change: Partial<ChatRecord>): ChatRecord {
   return {
-    chat: CHAT,
+    chat: EXAMPLE_CHAT,
     systemPrompt: null,
     fixedSystem: null,
     epoch: 4 as Epoch,
@@ -69,7 +54,7 @@ describe('foundIn', () => {
   it('[P12] tells each way a chat can be found', () => {
     const retry = { error: errorBody('model_overloaded'), atMs: 9, delayMs: 1 };
     expect(foundIn(record({ turn: null }), false)).toBe('rest');
-    expect(foundIn(record({ turn: null, chat: { ...CHAT, status: 'error' } }), false)).toBe('error');
+    expect(foundIn(record({ turn: null, chat: { ...EXAMPLE_CHAT, status: 'error' } }), false)).toBe('error');
     expect(foundIn(record({}), false)).toBe('lost');
     expect(foundIn(record({ openAttempts: [] }), false)).toBe('lost');
     expect(foundIn(record({ turn: { ...TURN, stopping: 'stopped' } }), false)).toBe('stopping');

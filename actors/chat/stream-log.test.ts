@@ -1,35 +1,18 @@
 import { describe, expect, it } from 'vitest';
 import { decodeServerMessage } from '../../protocol/codec.ts';
-import type { Chat } from '../../protocol/content.ts';
 import type { ChatEvent, PositionedEvent } from '../../protocol/events.ts';
-import type { ChatId, Epoch, TurnId } from '../../protocol/ids.ts';
+import type { Epoch, TurnId } from '../../protocol/ids.ts';
 import type { Position } from '../../protocol/position.ts';
 import { CHAT_LIMITS } from './settings.ts';
 import { StreamLog } from './stream-log.ts';
+import { EXAMPLE_CHAT } from '../../protocol/vectors/example.ts';
 
-const ID = '01890a5d-ac96-774b-bcce-b302099a8057' as ChatId;
 const TURN = '01890a5d-ac96-774b-bcce-b302099a8058' as TurnId;
-const CHAT: Chat = {
-  id: ID,
-  owner: 'ada',
-  parent: null,
-  root: ID,
-  title: 'a chat',
-  status: 'running',
-  archived: false,
-  model: 'scripted',
-  last_error: null,
-  last_turn: null,
-  labels: {},
-  created_at: 1,
-  updated_at: 1,
-};
-
 const at = (seq: number, epoch = 7): Position => ({ epoch: epoch as Epoch, seq });
 
 /** A log at seq 4 of epoch 7: epoch, turn started, step started, block started. */
 function streaming(sealed: Position | null = null): StreamLog {
-  const log = new StreamLog({ epoch: 7 as Epoch, sealed, chat: CHAT, queue: [], turn: null });
+  const log = new StreamLog({ epoch: 7 as Epoch, sealed, chat: EXAMPLE_CHAT, queue: [], turn: null });
   log.append({ kind: 'turn', type: 'started', turn: TURN, model: 'scripted' });
   log.append({ kind: 'step', type: 'started', turn: TURN, step: 1, attempt: 1 });
   log.append({ kind: 'block', type: 'start', step: 1, index: 0, block: 'text' });

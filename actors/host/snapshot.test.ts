@@ -1,35 +1,21 @@
 import { describe, expect, it } from 'vitest';
 import { encodeServerFrame } from '../../protocol/codec.ts';
-import type { Chat, Message } from '../../protocol/content.ts';
+import type { Message } from '../../protocol/content.ts';
 import type { SnapshotHead, SnapshotPiece } from '../../protocol/frames.ts';
 import type { ChatId, Epoch, TurnId } from '../../protocol/ids.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { utf8Length } from '../../protocol/text.ts';
 import { snapshotPieces } from './snapshot.ts';
+import { EXAMPLE_CHAT } from '../../protocol/vectors/example.ts';
 
 const ID = '01890a5d-ac96-774b-bcce-b302099a8057' as ChatId;
-const CHAT: Chat = {
-  id: ID,
-  owner: 'ada',
-  parent: null,
-  root: ID,
-  title: null,
-  status: 'running',
-  archived: false,
-  model: 'scripted',
-  last_error: null,
-  last_turn: null,
-  labels: {},
-  created_at: 1,
-  updated_at: 1,
-};
 const HEAD: SnapshotHead = {
   drop_older: true,
   disowned: false,
   retracted: null,
   removed: [],
   has_older: false,
-  chat: CHAT,
+  chat: EXAMPLE_CHAT,
   queue: [],
   live: null,
 };

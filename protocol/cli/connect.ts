@@ -31,7 +31,7 @@ export async function connect(target: Target): Promise<ParleyClient> {
     const stop = client.onStatus((status) => {
       if (status.status === 'connecting') return;
       // A node that refused for now (an expired token, too many connections) is tried once more, to hear what it says.
-      if (status.status === 'waiting' && !answered && !/^The connection was lost/.test(status.reason)) {
+      if (status.status === 'waiting' && !answered && !status.reason.startsWith('The connection was lost')) {
         answered = true;
         return;
       }

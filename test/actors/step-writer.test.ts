@@ -3,33 +3,17 @@ import { CHAT_LIMITS } from '../../actors/chat/settings.ts';
 import { StepWriter } from '../../actors/chat/step-writer.ts';
 import { StreamLog } from '../../actors/chat/stream-log.ts';
 import { decodeServerMessage } from '../../protocol/codec.ts';
-import type { Chat } from '../../protocol/content.ts';
 import type { ChatId, Epoch, TurnId } from '../../protocol/ids.ts';
 import { SimClock } from '../sim/clock.ts';
+import { EXAMPLE_CHAT } from '../../protocol/vectors/example.ts';
 
 const ID = '01890a5d-ac96-774b-bcce-b302099a8057' as ChatId;
 const TURN = ID as string as TurnId;
 const WINDOW_MS = 15;
-const CHAT: Chat = {
-  id: ID,
-  owner: 'ada',
-  parent: null,
-  root: ID,
-  title: null,
-  status: 'running',
-  archived: false,
-  model: 'scripted',
-  last_error: null,
-  last_turn: null,
-  labels: {},
-  created_at: 1,
-  updated_at: 1,
-};
-
 function setUp() {
   const clock = new SimClock(1_000_000);
   const turn = { id: TURN, model: 'm', step: 1, attempt: 1, stopping: null, retry: null, recoveries: 0 };
-  const log = new StreamLog({ epoch: 1 as Epoch, sealed: null, chat: CHAT, queue: [], turn });
+  const log = new StreamLog({ epoch: 1 as Epoch, sealed: null, chat: EXAMPLE_CHAT, queue: [], turn });
   const calls: string[] = [];
   const writer = new StepWriter({
     log,
