@@ -43,7 +43,7 @@ export async function runCommand(session: CommandHost, input: Input): Promise<vo
       return open(session, chat.id);
     }
     case 'list':
-      return list(session);
+      return list(session, input.archived);
     case 'open':
       return open(session, choose(session, input.which));
     case 'history':
@@ -87,8 +87,8 @@ async function stop(session: CommandHost): Promise<void> {
   if (stopped === null || stopped.outcome === 'not_running') session.say('dim', 'nothing runs');
 }
 
-async function list(session: CommandHost): Promise<void> {
-  const { chats } = await session.client.list({ limit: LISTED, archived: false });
+async function list(session: CommandHost, archived: boolean): Promise<void> {
+  const { chats } = await session.client.list({ limit: LISTED, archived });
   session.listed = chats.map(({ id }) => id);
   session.print(listChats(chats, session.handle.id, Date.now()));
 }

@@ -4,7 +4,7 @@ export type Input =
   | { readonly kind: 'nothing' }
   | { readonly kind: 'message'; readonly text: string }
   | { readonly kind: 'new'; readonly title: string | null }
-  | { readonly kind: 'list' }
+  | { readonly kind: 'list'; readonly archived: boolean }
   /** A number of the last `/list`, an id, or the beginning of one. */
   | { readonly kind: 'open'; readonly which: string }
   | { readonly kind: 'history'; readonly count: number }
@@ -21,7 +21,7 @@ const HISTORY_MAX = 200;
 
 export const SLASH_HELP: readonly string[] = [
   '/new [title]       open a new chat',
-  '/list              your chats, the latest first',
+  '/list [archived]   your chats, the latest first; or those in the archive',
   '/open <n|id>       go on in a chat of the list',
   `/history [n]       the last n messages (${HISTORY_DEFAULT})`,
   '/rename <title>    give this chat a title',
@@ -58,6 +58,8 @@ function parseCommand(name: string, rest: string): Input {
     case 'rename':
       return rest === '' ? wrong('Say the title: /rename My trip.') : { kind: 'rename', title: rest };
     case 'list':
+      if (rest !== '' && rest !== 'archived') return wrong('Say /list, or /list archived.');
+      return { kind: 'list', archived: rest === 'archived' };
     case 'archive':
     case 'unarchive':
     case 'stop':
