@@ -6,7 +6,6 @@
 // what storage holds; at most one commit is in flight; after `#end` nothing is emitted, answered or started.
 
 import { must } from '../../protocol/assert.ts';
-import type { Part } from '../../protocol/content.ts';
 import type { ChatEvent } from '../../protocol/events.ts';
 import type { ChatId, Epoch } from '../../protocol/ids.ts';
 import { LIMITS } from '../../protocol/limits.ts';
@@ -26,7 +25,7 @@ import type {
 import { AttemptRun } from './attempt-run.ts';
 import { Deadline } from './deadline.ts';
 import { Draft, type ActorState } from './draft.ts';
-import { applyEffect, type EffectInput, type EndedAttempt } from './effects.ts';
+import { applyEffect, type EffectInput } from './effects.ts';
 import {
   decide,
   initialState,
@@ -35,6 +34,7 @@ import {
   type LifeState,
   type MachineState,
 } from './machine.ts';
+import { endedAttempt, type EndedAttempt } from './ended-attempt.ts';
 import { foundIn, recoveredFrom } from './recovery.ts';
 import { CHAT_LIMITS, type ChatSettings } from './settings.ts';
 import { StreamLog } from './stream-log.ts';
@@ -419,11 +419,12 @@ export class ChatActor {
   }
 
   #endedAttempt(result: AttemptResult): EndedAttempt {
-    const blocks = this.streamLog.view.turn()?.blocks ?? [];
-    const parts: Part[] = blocks.filter((block) => block.text !== '').map(({ type, text }) => ({ type, text }));
-    const bytes = blocks.reduce((sum, block) => sum + block.bytes, 0);
-    const usage = result.usage ?? this.#attempt?.writer.usageSoFar ?? estimatedUsage(bytes);
-    return { result, error: null, delayMs: 0, parts, usage, costMicros: this.#binding()?.cost(usage) ?? null };
+    return endedAttempt({
+      result,
+      blocks: this.streamLog.view.turn()?.blocks ?? [],
+      usageSoFar: this.#attempt?.writer.usageSoFar ?? null,
+      cost: (usage) => this.#binding()?.cost(usage) ?? null,
+    });
   }
 
   #armJournal(): void {
@@ -480,14 +481,3 @@ export class ChatActor {
 
 /** The row of the command that a finished draft answers. */
 export type RowOf = (draft: Draft) => CommandRow;
-
-/** About four bytes of text a token: nobody said the figures. */
-function estimatedUsage(bytes: number): EndedAttempt['usage'] {
-  return {
-    input_tokens: 0,
-    output_tokens: Math.ceil(bytes / 4),
-    cache_read_tokens: 0,
-    cache_write_tokens: 0,
-    estimated: true,
-  };
-}

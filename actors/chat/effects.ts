@@ -7,8 +7,9 @@ import { uuidToBytes, uuidV8, type AttemptId, type CommandId, type OwnerId } fro
 import { LIMITS } from '../../protocol/limits.ts';
 import type { Position } from '../../protocol/position.ts';
 import { must } from '../../protocol/assert.ts';
-import type { AttemptResult, NewMessage, Random, TurnRecord } from '../ports.ts';
+import type { NewMessage, Random, TurnRecord } from '../ports.ts';
 import type { Draft } from './draft.ts';
+import type { EndedAttempt } from './ended-attempt.ts';
 import type { EffectName } from './machine.ts';
 import { RECOVERY_NOTE, systemPrompt } from './prompt.ts';
 import type { Recovered } from './recovery.ts';
@@ -19,17 +20,6 @@ export type SendInput = {
   readonly sender: OwnerId;
   /** Null: the chat's. Another one becomes the chat's. */
   readonly model: string | null;
-};
-
-/** How an attempt ended, as its settlement needs it. */
-export type EndedAttempt = {
-  readonly result: AttemptResult;
-  readonly error: ErrorBody | null;
-  readonly delayMs: number;
-  /** What was shown of it, in order. */
-  readonly parts: readonly Part[];
-  readonly usage: Usage;
-  readonly costMicros: bigint | null;
 };
 
 /** What the effects of one transition draw from; each is there when the machine can ask for it. */

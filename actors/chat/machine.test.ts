@@ -79,12 +79,20 @@ describe('the machine of a chat', () => {
     expect(found('error')).toEqual(['failed', []]);
     expect(found('backingOff')).toEqual(['backingOff', []]);
     expect(found('lost')).toEqual(['requesting', ['recoverStep', 'openAttempt']]);
+    expect(found('waiting', true)).toEqual(['requesting', ['promote', 'openAttempt']]);
+    expect(found('waiting')).toEqual(['idle', []]);
     expect(found('gaveUp')).toEqual(['failed', ['recoverText', 'giveUp']]);
     expect(found('stopping')).toEqual(['idle', ['recoverText', 'endTurnStopped']]);
     expect(found('stopping', true)).toEqual([
       'requesting',
       ['recoverText', 'endTurnStopped', 'promote', 'openAttempt'],
     ]);
+  });
+
+  it('[actors 4.7] a chat that was kept at rest goes on with its queue', () => {
+    expect(answers(idle, { type: 'resume', more: true })).toEqual(['requesting', ['promote', 'openAttempt']]);
+    expect(answers(idle, { type: 'resume', more: false })).toEqual(['idle', []]);
+    expect(answers(failed, { type: 'resume', more: true })).toEqual(['failed', []]);
   });
 
   it('[P1] a fenced chat answers nothing', () => {

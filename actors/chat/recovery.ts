@@ -5,6 +5,7 @@ import type { Epoch } from '../../protocol/ids.ts';
 import type { Position } from '../../protocol/position.ts';
 import { utf8Length } from '../../protocol/text.ts';
 import type { AttemptOpening, ChatRecord, JournalEntry } from '../ports.ts';
+import { estimatedUsage } from './ended-attempt.ts';
 import type { Found } from './machine.ts';
 import { CHAT_LIMITS } from './settings.ts';
 
@@ -34,13 +35,7 @@ export function recoveredFrom(record: ChatRecord, cost: (usage: Usage) => bigint
   const packs = record.journal.filter((pack) => pack.step === open?.step && pack.attempt === open.attempt);
   const parts = joinEntries(packs.flatMap((pack) => pack.entries));
   const output = parts.reduce((bytes, part) => bytes + utf8Length(part.text), 0);
-  const usage: Usage = {
-    input_tokens: 0,
-    output_tokens: Math.ceil(output / 4),
-    cache_read_tokens: 0,
-    cache_write_tokens: 0,
-    estimated: true,
-  };
+  const usage = estimatedUsage(output);
   return {
     openAttempts: record.openAttempts,
     parts,
