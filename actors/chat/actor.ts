@@ -163,9 +163,7 @@ export class ChatActor {
     const draft = this.openDraft();
     const full: EffectInput = { ...NO_INPUT, ...this.#constantInput(), ...input };
     for (const effect of decision.effects) applyEffect(effect, draft, full);
-    const { turn, queue } = draft.state;
-    // A node that goes down starts nothing, and the queue must not wait for somebody to write: it is due at once.
-    if (this.#draining && turn === null && draft.before.turn !== null && queue.length > 0) draft.wakeAtMs = draft.atMs;
+    if (this.#draining) leaveQueueDue(draft);
     if (!(await this.commit(draft, rowOf))) return false;
     this.#machine = decision.state;
     this.#act(draft);
@@ -244,6 +242,7 @@ export class ChatActor {
   async prepareDrain(): Promise<void> {
     this.#draining = true;
     this.#quiesced += 1;
+    if (this.life === 'backingOff') this.#deadline.cancel();
     await this.#until(() => this.atRest || this.life === 'backingOff');
   }
 
@@ -481,3 +480,13 @@ export class ChatActor {
 
 /** The row of the command that a finished draft answers. */
 export type RowOf = (draft: Draft) => CommandRow;
+
+/**
+ * A node that goes down starts nothing, and a queue that would have gone on must not wait for somebody to write: the
+ * chat is due at once. After an error it waits anyway.
+ */
+function leaveQueueDue(draft: Draft): void {
+  const { turn, queue, chat } = draft.state;
+  const goesOn = turn === null && draft.before.turn !== null && chat.status === 'waiting' && queue.length > 0;
+  if (goesOn) draft.wakeAtMs = draft.atMs;
+}

@@ -128,4 +128,34 @@ describe('endurance', () => {
     expect((await rename()).ok).toBe(true);
     expect(must(stage.tables.chats.get(chat), 'the chat exists').chat).toEqual(before);
   });
+
+  test('[actors 4.7] a turn that fails while its node goes down leaves nothing due: the queue waits as after any error', async () => {
+    const { stage, chat } = await busy();
+    const drained = stage.host.drain();
+    stage.attempt.fail('unauthorized');
+    await drained;
+    const row = must(stage.tables.chats.get(chat), 'the chat exists');
+    expect(row).toMatchObject({ wakeAtMs: null, chat: { status: 'error' } });
+    expect(row.queue).toHaveLength(1);
+  });
+
+  test('[actors 4.7] a node that goes down begins no further attempt, the next one waits on', async () => {
+    const { stage, chat } = await busy();
+    stage.attempt.fail('overloaded');
+    await stage.settle();
+    const release = Promise.withResolvers<void>();
+    const other = await stage.create();
+    await stage.send(other, 'it keeps the node up');
+    await stage.settle();
+    const drained = stage.host.drain().then(release.resolve);
+    await stage.clock.runFor(3_000);
+    expect(stage.attempts).toHaveLength(2);
+    stage.attempt.complete();
+    await Promise.all([drained, release.promise]);
+    expect(must(stage.tables.chats.get(chat), 'the chat exists').turn?.retry).not.toBeNull();
+    const next = new Stage(stage.tables, undefined, QUIET);
+    await next.host.start();
+    await next.clock.runFor(3_000);
+    expect(next.attempts).toHaveLength(1);
+  });
 });
