@@ -14,10 +14,12 @@ import { type ClientFrame, PROTOCOL_VERSION, type ServerFrame } from '../protoco
 import { LIMITS, SESSION_LIMITS } from '../protocol/limits.ts';
 import { Attachments, type AttachmentsOwner } from './attachments.ts';
 import type { Credential } from './authentication.ts';
+import { armExpiry } from './expiry-timer.ts';
 import { joinChunks } from './flush.ts';
 import { Inbox, type Incoming } from './inbox.ts';
 import { GATEWAY_LIMITS } from './limits.ts';
 import { Outbox } from './outbox.ts';
+import { Requests } from './requests.ts';
 import type { SessionContext } from './session-context.ts';
 import type { ClientSocket } from './socket.ts';
 import { TokenBucket } from './token-bucket.ts';
@@ -27,15 +29,11 @@ type Live = {
   /** Replaced by `auth`, never by another subject's. */
   credential: Credential;
   readonly attachments: Attachments;
-  /** Requests without a reply yet, and the bytes that they came in. */
-  requests: number;
-  requestBytes: number;
+  readonly requests: Requests;
   readonly leaveWheel: () => void;
 };
 
 type State = { readonly kind: 'awaitingHello' } | Live | { readonly kind: 'closing'; readonly code: number };
-
-const DAY_MS = 24 * 60 * 60 * 1000;
 
 export class Session {
   readonly id: string;
@@ -261,8 +259,7 @@ export class Session {
       kind: 'live',
       credential,
       attachments: new Attachments(this.#attachmentsOwner(() => live)),
-      requests: 0,
-      requestBytes: 0,
+      requests: new Requests(),
       leaveWheel: wheel.add(this),
     };
     this.#state = live;
@@ -327,22 +324,17 @@ export class Session {
       this.#refuse(request, errorBody('token_expired'));
       return;
     }
-    const full =
-      live.requests >= LIMITS.requestsPerSession || live.requestBytes + bytes > GATEWAY_LIMITS.inboundBytesPerSession;
-    if (full) {
+    if (!live.requests.enter(bytes)) {
       this.#refuse(request, errorBody('too_many', 'requests without a reply', 1000));
       return;
     }
-    live.requests += 1;
-    live.requestBytes += bytes;
     void this.#answer(live, bytes, run(principal));
   }
 
   async #answer(live: Live, bytes: number, reply: Promise<Uint8Array>): Promise<void> {
     try {
       const frame = await reply;
-      live.requests -= 1;
-      live.requestBytes -= bytes;
+      live.requests.leave(bytes);
       if (this.#state === live) this.#queue(frame);
     } catch (error) {
       this.#crash(error);
@@ -357,14 +349,8 @@ export class Session {
   #armExpiry(expiresAtMs: number): void {
     this.#cancelDeadline();
     const { clock, limits } = this.#context;
-    const leftMs = expiresAtMs + limits.tokenGraceMs - clock.nowMs();
-    if (leftMs <= 0) {
-      this.close('token_expired');
-      return;
-    }
-    const granularity = GATEWAY_LIMITS.expiryGranularityMs;
-    const delayMs = Math.min(Math.ceil(leftMs / granularity) * granularity, DAY_MS);
-    this.#cancelDeadline = clock.after(delayMs, () => this.#armExpiry(expiresAtMs));
+    const end = { expiresAtMs, graceMs: limits.tokenGraceMs };
+    this.#cancelDeadline = armExpiry(clock, end, () => this.close('token_expired'));
   }
 
   // -------------------------------------------------------------------------------------------------- outbound
