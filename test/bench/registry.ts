@@ -1,0 +1,5 @@
+// The benchmarks by name: a new one is a file of its own and an entry here.
+
+import type { Benchmark } from './benchmark.ts';
+
+export const BENCHMARKS: ReadonlyMap<string, Benchmark> = new Map<string, Benchmark>();
