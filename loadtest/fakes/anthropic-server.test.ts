@@ -6,8 +6,9 @@ import path from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
-import { DEFAULT_SCENARIO, type Scenario, parseDirective } from './anthropic-scenario.ts';
 import { type FakeAnthropic, startFakeAnthropic } from './anthropic-server.ts';
+import { ANTHROPIC_STATUSES } from './anthropic-statuses.ts';
+import { DEFAULT_SCENARIO, type Scenario, parseDirective } from './scenario.ts';
 
 const MAIN = path.join(import.meta.dirname, 'main.ts');
 
@@ -242,7 +243,7 @@ test('[fake] a wrong option or a taken port is one clear line', async () => {
 
 describe('the directive', () => {
   const read = (message: string): Scenario => {
-    const parsed = parseDirective(message, DEFAULT_SCENARIO);
+    const parsed = parseDirective(message, DEFAULT_SCENARIO, { statuses: ANTHROPIC_STATUSES, words: {} });
     if ('fault' in parsed) throw new Error(parsed.fault);
     return parsed.scenario;
   };

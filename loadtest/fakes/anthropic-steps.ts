@@ -1,21 +1,9 @@
-// A scenario as the list of things that the server does, one after the other. Tests with odd wishes write such a list
-// themselves.
+// A message of the Anthropic API as the list of things that the server does, one after the other. Tests with odd wishes
+// write such a list themselves.
 
 import type { CacheUsage } from './anthropic-prompt.ts';
-import { type Scenario, scenarioDeltas, thinkingDeltas } from './anthropic-scenario.ts';
-
-export type Step =
-  | { readonly do: 'event'; readonly event: string; readonly data: unknown }
-  /** Bytes as they are, whatever they are. */
-  | { readonly do: 'bytes'; readonly bytes: Uint8Array }
-  | { readonly do: 'wait'; readonly ms: number }
-  /** The body ends in order; more steps are not looked at. */
-  | { readonly do: 'end' }
-  /** The socket is closed without the end of the body. */
-  | { readonly do: 'close' }
-  | { readonly do: 'reset' }
-  /** Nothing more until the client leaves. */
-  | { readonly do: 'silence'; readonly pingMs: number | null };
+import type { Step } from './player.ts';
+import { type Scenario, scenarioDeltas, thinkingDeltas } from './scenario.ts';
 
 export type StepContext = {
   readonly messageId: string;
@@ -26,31 +14,10 @@ export type StepContext = {
   readonly sign: (thinking: string) => string;
 };
 
-/** The stream of a scenario; its failure is included when `fails`. */
-export function* scenarioSteps(scenario: Scenario, context: StepContext, fails: boolean): Generator<Step> {
-  const failure = fails ? scenario.failure : null;
-  let deltas = 0;
-  for (const step of messageSteps(scenario, context)) {
-    const isDelta = step.do === 'event' && step.event === 'content_block_delta';
-    const due = failure !== null && 'after' in failure && failure.after === deltas;
-    if (due && (isDelta || (step.do === 'event' && step.event === 'message_delta'))) {
-      yield* failureSteps(failure, step);
-      return;
-    }
-    if (isDelta && scenario.paceMs > 0) yield { do: 'wait', ms: scenario.paceMs };
-    if (isDelta && scenario.pings) yield event('ping', { type: 'ping' });
-    yield step;
-    if (isDelta) deltas += 1;
-  }
-}
-
 /** An event with its data; the data names its type. */
 export function event(name: string, data: unknown): Step {
-  return { do: 'event', event: name, data };
-}
-
-export function encodeEvent(name: string, data: unknown): Uint8Array {
-  return new TextEncoder().encode(`event: ${name}\ndata: ${JSON.stringify(data)}\n\n`);
+  const at = name === 'content_block_delta' ? 'delta' : name === 'message_delta' ? 'end' : null;
+  return { do: 'event', event: name, data, ...(at === null ? {} : { at }) };
 }
 
 /** The first event of every message. */
@@ -123,7 +90,8 @@ export function block(index: number, start: unknown, deltas: readonly unknown[])
   ];
 }
 
-function* messageSteps(scenario: Scenario, context: StepContext): Generator<Step> {
+/** The whole message of a scenario. */
+export function* messageSteps(scenario: Scenario, context: StepContext): Generator<Step> {
   yield messageStart(context);
   yield event('ping', { type: 'ping' });
   const cut = Math.min(scenarioDeltas(scenario).length, context.maxTokens);
@@ -149,34 +117,4 @@ function thinkingBlock(index: number, scenario: Scenario, context: StepContext):
     ...thinking.map((delta) => ({ type: 'thinking_delta', thinking: delta })),
     { type: 'signature_delta', signature: context.sign(thinking.join('')) },
   ]);
-}
-
-function* failureSteps(failure: NonNullable<Scenario['failure']>, next: Step): Generator<Step> {
-  switch (failure.kind) {
-    case 'event':
-      yield event('error', {
-        type: 'error',
-        error: { type: failure.type, message: 'my secret prompt broke it', details: null },
-      });
-      yield { do: 'end' };
-      return;
-    case 'cut':
-      if (failure.inLine && next.do === 'event') {
-        const bytes = encodeEvent(next.event, next.data);
-        yield { do: 'bytes', bytes: bytes.subarray(0, bytes.length >> 1) };
-      }
-      yield { do: 'end' };
-      return;
-    case 'close':
-      yield { do: 'close' };
-      return;
-    case 'reset':
-      yield { do: 'reset' };
-      return;
-    case 'silence':
-      yield { do: 'silence', pingMs: failure.pingMs };
-      return;
-    case 'status':
-      return;
-  }
 }

@@ -1,15 +1,17 @@
-// Runs the fake Anthropic server by itself: `node loadtest/fakes/main.ts --port 8089`, then point a node at it with
-// ANTHROPIC_BASE_URL and any key.
+// Runs the fake model server by itself: `node loadtest/fakes/main.ts --port 8089`, then point a node at it with
+// ANTHROPIC_BASE_URL and any key. The path of a request says which protocol it speaks.
 
 import { parseArgs } from 'node:util';
 
-import { fakeHelp } from './anthropic-scenario.ts';
-import { startFakeAnthropic } from './anthropic-server.ts';
+import { anthropicProtocol } from './anthropic-server.ts';
+import { FakeServer } from './fake-server.ts';
+import { FAKE_HELP } from './scenario.ts';
+import { ScenarioEndpoint } from './scenario-endpoint.ts';
 
 const USAGE = `node loadtest/fakes/main.ts [--port 0] [--tokens 60] [--pace-ms 25]
 
 A message without a directive gets --tokens, one every --pace-ms. Port 0 takes a free one; the URL is printed.
-${fakeHelp()}
+${FAKE_HELP}
 `;
 
 const OPTIONS = {
@@ -25,13 +27,12 @@ async function main(): Promise<void> {
     process.stdout.write(USAGE);
     return;
   }
-  const fake = await startFakeAnthropic({
-    port: count('--port', values.port, 65_535),
-    defaults: {
-      tokens: count('--tokens', values.tokens, 200_000),
-      paceMs: count('--pace-ms', values['pace-ms'], 60_000),
-    },
-  });
+  const defaults = {
+    tokens: count('--tokens', values.tokens, 200_000),
+    paceMs: count('--pace-ms', values['pace-ms'], 60_000),
+  };
+  const fake = new FakeServer([new ScenarioEndpoint(anthropicProtocol({ defaults }))]);
+  await fake.listen(count('--port', values.port, 65_535));
   process.stdout.write(`${fake.url}\n`);
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void fake.stop());
 }

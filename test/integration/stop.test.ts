@@ -3,7 +3,7 @@
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type FakeAnthropic, startFakeAnthropic } from '../../loadtest/fakes/anthropic-server.ts';
-import { DEFAULT_SCENARIO, scenarioDeltas } from '../../loadtest/fakes/anthropic-scenario.ts';
+import { DEFAULT_SCENARIO, scenarioDeltas } from '../../loadtest/fakes/scenario.ts';
 import { must } from '../../protocol/assert.ts';
 import type { ChatHandle, ChatState, PositionedEvent, TurnId } from '../../protocol/client/index.ts';
 import { Clients } from '../support/clients.ts';

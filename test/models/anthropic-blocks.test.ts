@@ -4,7 +4,6 @@ import { describe, expect, test } from 'vitest';
 
 import type { StopReason } from '../../actors/ports.ts';
 import {
-  type Step,
   type StepContext,
   block,
   event,
@@ -12,6 +11,7 @@ import {
   messageStart,
   textBlock,
 } from '../../loadtest/fakes/anthropic-steps.ts';
+import type { Step } from '../../loadtest/fakes/player.ts';
 import { anthropicFixture, broken, message } from './anthropic-fixture.ts';
 import { blocksOf } from './support.ts';
 

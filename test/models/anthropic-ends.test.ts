@@ -6,7 +6,7 @@ import { describe, expect, test, vi } from 'vitest';
 
 import { anthropicModel } from '../../actors/models/anthropic.ts';
 import { messageEnd, messageStart, textBlock } from '../../loadtest/fakes/anthropic-steps.ts';
-import type { Chunks } from '../../loadtest/fakes/anthropic-scenario.ts';
+import type { Chunks } from '../../loadtest/fakes/scenario.ts';
 import { anthropicFixture } from './anthropic-fixture.ts';
 import { NEVER_ABORTED, REAL_CLOCK, RecordingSink, blocksOf, modelRequest, settle } from './support.ts';
 

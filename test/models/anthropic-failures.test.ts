@@ -5,14 +5,15 @@ import { describe, expect, test } from 'vitest';
 import { anthropicModel } from '../../actors/models/anthropic.ts';
 import { RETRY_AFTER_MAX_MS } from '../../actors/models/anthropic-errors.ts';
 import type { ModelErrorKind } from '../../actors/ports.ts';
-import { type Failure, statusFailure } from '../../loadtest/fakes/anthropic-scenario.ts';
+import { ANTHROPIC_STATUSES } from '../../loadtest/fakes/anthropic-statuses.ts';
+import { type Failure, statusFailure } from '../../loadtest/fakes/scenario.ts';
 import { API_KEY, anthropicFixture } from './anthropic-fixture.ts';
 import { NEVER_ABORTED, REAL_CLOCK, RecordingSink, modelRequest } from './support.ts';
 
 const { fake, run } = anthropicFixture();
 
 function failing(name: string, headers: Readonly<Record<string, string>> = {}): { failure: Failure } {
-  const failure = statusFailure(name, headers);
+  const failure = statusFailure(ANTHROPIC_STATUSES, name, headers);
   if (failure === null) throw new Error(`the fake knows no failure ${name}`);
   return { failure };
 }

@@ -4,11 +4,15 @@ import { afterAll, beforeAll } from 'vitest';
 
 import { anthropicModel } from '../../actors/models/anthropic.ts';
 import type { AttemptResult, ModelRequest } from '../../actors/ports.ts';
-import { type FakeAnthropic, type Plan, startFakeAnthropic } from '../../loadtest/fakes/anthropic-server.ts';
-import { type Step, type StepContext, messageEnd, messageStart } from '../../loadtest/fakes/anthropic-steps.ts';
+import { type FakeAnthropic, startFakeAnthropic } from '../../loadtest/fakes/anthropic-server.ts';
+import { type StepContext, messageEnd, messageStart } from '../../loadtest/fakes/anthropic-steps.ts';
+import type { Step } from '../../loadtest/fakes/player.ts';
+import type { Plan as PlanOf } from '../../loadtest/fakes/scenario-endpoint.ts';
 import { NEVER_ABORTED, REAL_CLOCK, RecordingSink, modelRequest } from './support.ts';
 
 export const API_KEY = 'sk-ant-very-secret';
+
+type Plan = PlanOf<StepContext>;
 
 export type Fixture = {
   readonly fake: () => FakeAnthropic;

@@ -5,7 +5,7 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
 import type { AttemptResult, PromptItem, ProviderBlocks } from '../../actors/ports.ts';
-import type { Scenario } from '../../loadtest/fakes/anthropic-scenario.ts';
+import type { Scenario } from '../../loadtest/fakes/scenario.ts';
 import { anthropicFixture } from './anthropic-fixture.ts';
 import { type RecordingSink, assistantItem, modelRequest, userItem } from './support.ts';
 

@@ -2,8 +2,21 @@
 
 import type { ServerResponse } from 'node:http';
 
-import type { Chunks } from './anthropic-scenario.ts';
-import { type Step, encodeEvent } from './anthropic-steps.ts';
+import type { Chunks } from './scenario.ts';
+
+export type Step =
+  /** `event` null: a line of data alone. `at` says where in the answer it is, for failures that come there. */
+  | { readonly do: 'event'; readonly event: string | null; readonly data: unknown; readonly at?: 'delta' | 'end' }
+  /** Bytes as they are, whatever they are. */
+  | { readonly do: 'bytes'; readonly bytes: Uint8Array }
+  | { readonly do: 'wait'; readonly ms: number }
+  /** The body ends in order; more steps are not looked at. */
+  | { readonly do: 'end' }
+  /** The socket is closed without the end of the body. */
+  | { readonly do: 'close' }
+  | { readonly do: 'reset' }
+  /** Nothing more until the client leaves. */
+  | { readonly do: 'silence'; readonly pingMs: number | null };
 
 /** Odd, so that the cuts walk through every place of a multi-byte sequence. */
 const SPLIT_BYTES = 7;
@@ -27,9 +40,16 @@ export function wasHungUp(response: ServerResponse): boolean {
 export type Stage = {
   readonly response: ServerResponse;
   readonly chunks: Chunks;
+  /** What keeps a silent stream alive. */
+  readonly ping: Uint8Array;
   /** Aborted when the client leaves or the server stops. */
   readonly gone: AbortSignal;
 };
+
+export function encodeEvent(name: string | null, data: unknown): Uint8Array {
+  const head = name === null ? '' : `event: ${name}\n`;
+  return new TextEncoder().encode(`${head}data: ${JSON.stringify(data)}\n\n`);
+}
 
 /** Resolves when the last step was played, or the client has left. The response has its headers already. */
 export async function play(steps: Iterable<Step>, stage: Stage): Promise<void> {
@@ -74,14 +94,14 @@ export async function play(steps: Iterable<Step>, stage: Stage): Promise<void> {
 /** Nothing, or only pings, until the client leaves. */
 export async function silence(
   pingMs: number | null,
-  { response, gone }: Pick<Stage, 'response' | 'gone'>,
+  { response, ping, gone }: Pick<Stage, 'response' | 'ping' | 'gone'>,
 ): Promise<void> {
   if (pingMs === null) {
     await left(gone);
     return;
   }
   while (!gone.aborted) {
-    response.write(encodeEvent('ping', { type: 'ping' }));
+    response.write(ping);
     await pause(pingMs, gone);
   }
 }

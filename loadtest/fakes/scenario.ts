@@ -1,5 +1,5 @@
-// What a fake Anthropic server does with one request: given by a test (`enqueue`), or by a directive in the last user
-// message, so that processes apart can ask for it: `fake: tokens=50 pace=5ms fail=529`.
+// What a fake model server does with one request, whatever its protocol: given by a test (`enqueue`), or by a directive in
+// the last user message, so that processes apart can ask for it: `fake: tokens=50 pace=5ms fail=529`.
 
 export type Scenario = {
   /** Deltas of text, one token each, when `text` is null. */
@@ -18,6 +18,8 @@ export type Scenario = {
   readonly chunks: Chunks;
   /** Pings between the deltas. */
   readonly pings: boolean;
+  /** Words of the protocol's own, which it listed: key → value. */
+  readonly words: Readonly<Record<string, string>>;
 };
 
 /** `tokens` deltas of thinking before the text; `omitted`: none, only the signature; `redacted`: an opaque block. */
@@ -32,10 +34,10 @@ export type Failure =
       readonly status: number;
       readonly type: string;
       readonly message: string;
-      readonly code: string | null;
+      readonly code: string | number | null;
       readonly headers: Readonly<Record<string, string>>;
     }
-  /** `event: error` within a 200. */
+  /** An error within a 200. */
   | { readonly kind: 'event'; readonly type: string; readonly after: number }
   /** The body ends in order, but too early: after `after` deltas, or in the middle of the next one's line. */
   | { readonly kind: 'cut'; readonly after: number; readonly inLine: boolean }
@@ -57,31 +59,42 @@ export const DEFAULT_SCENARIO: Scenario = {
   unknown: false,
   chunks: 'event',
   pings: false,
+  words: {},
 };
 
 const TOKENS_MAX = 200_000;
 
+/** What a directive may say beyond the words that all protocols know. */
+export type Vocabulary = {
+  /** HTTP failures by the name that `fail=` gives them. */
+  readonly statuses: Statuses;
+  /** Words of the protocol's own, with the values that they may have. */
+  readonly words: Readonly<Record<string, RegExp>>;
+};
+
+export type Statuses = Readonly<Record<string, StatusEntry>>;
+type StatusEntry = readonly [status: number, type: string, message: string, code?: string | number];
+
 /** Help for people, printed by `main.ts`. */
-export function fakeHelp(): string {
-  return `In the last user message, up to the end of its line:  fake: key=value …
+export const FAKE_HELP = `In the last user message, up to the end of its line:  fake: key=value …
   tokens=50            deltas of text            text="exact text"   exactly that text
-  pace=5ms             between deltas            stop=max_tokens     stop_reason, as the API names it
-  thinking=10          deltas of signed thinking; omitted=1: only its signature; redacted=1: an opaque block
-  fail=529             400 401 402 403 404 408 409 413 429 500 502 503 504 529, too_long, spend, contract_spend, ramp, credit
-  fail=overloaded_error@5   an error event after 5 deltas (any error type); also cut@5 cut_line@5 close@5 reset@5 silence@5
+  pace=5ms             between deltas            stop=max_tokens     how it stops, in the API's own word
+  thinking=10          deltas of thinking before the text (Anthropic: omitted=1, only its signature; redacted=1, opaque)
+  fail=503             an HTTP status            retry-after=2s, retry-after-ms=1500, retry-after-date=2s (as an HTTP date)
+  fail=some_error@5    an error within the stream after 5 deltas; also cut@5 cut_line@5 close@5 reset@5 silence@5
   fail=silence         before the headers, like reset without @;  ping=100ms: pings within the silence
-  times=2              how often it fails        retry-after=2s, retry-after-ms=1500, retry-after-date=2s (as an HTTP date)
-  unknown=1            unknown event and block   chunks=byte         event, joined, split, byte          pings=1`;
-}
+  times=2              how often it fails        unknown=1           what nobody knows yet
+  chunks=byte          event, joined, split, byte                    pings=1`;
 
 /** The directive in a message laid over `base`; `fault` when it cannot be read, `base` when there is none. */
 export function parseDirective(
   message: string,
   base: Scenario,
+  vocabulary: Vocabulary,
 ): { readonly scenario: Scenario } | { readonly fault: string } {
   const line = /(?:^|\s)fake:([^\n]*)/u.exec(message)?.[1];
   if (line === undefined) return { scenario: base };
-  let draft: Draft = { scenario: base, headers: {}, pingMs: null };
+  let draft: Draft = { scenario: base, headers: {}, pingMs: null, vocabulary };
   for (const word of line.match(/(?:[^\s"]+|"(?:[^"\\]|\\.)*")+/gu) ?? []) {
     const at = word.indexOf('=');
     const next = at < 0 ? null : applyWord(draft, word.slice(0, at), word.slice(at + 1));
@@ -92,8 +105,12 @@ export function parseDirective(
 }
 
 /** An HTTP failure by its name, as `fail=` and tests name it; null when there is none. */
-export function statusFailure(name: string, headers: Readonly<Record<string, string>> = {}): Failure | null {
-  const entry = Object.hasOwn(STATUSES, name) ? STATUSES[name] : undefined;
+export function statusFailure(
+  statuses: Statuses,
+  name: string,
+  headers: Readonly<Record<string, string>> = {},
+): Failure | null {
+  const entry = Object.hasOwn(statuses, name) ? statuses[name] : undefined;
   if (entry === undefined) return null;
   const [status, type, message, code = null] = entry;
   return { kind: 'status', status, type, message, code, headers };
@@ -116,32 +133,7 @@ type Draft = {
   readonly scenario: Scenario;
   readonly headers: Readonly<Record<string, string>>;
   readonly pingMs: number | null;
-};
-
-type StatusEntry = readonly [status: number, type: string, message: string, code?: string];
-
-/** Bodies as the API gives them. They quote the prompt on purpose: an adapter must not pass them on. */
-const STATUSES: Readonly<Record<string, StatusEntry>> = {
-  '400': [400, 'invalid_request_error', 'messages.0.content: "my secret prompt" is not valid'],
-  too_long: [400, 'invalid_request_error', 'prompt is too long: 210000 tokens > 200000 maximum'],
-  credit: [400, 'invalid_request_error', 'Your credit balance is too low to access the Anthropic API.'],
-  '401': [401, 'authentication_error', 'invalid x-api-key'],
-  '402': [402, 'billing_error', 'there is an issue with your billing information'],
-  '403': [403, 'permission_error', 'the key may not use this resource'],
-  '404': [404, 'not_found_error', 'model: no-such-model'],
-  '408': [408, 'timeout_error', 'request timed out'],
-  '409': [409, 'conflict_error', 'conflict'],
-  '413': [413, 'request_too_large', 'request exceeds the maximum size'],
-  '422': [422, 'invalid_request_error', 'unprocessable'],
-  '429': [429, 'rate_limit_error', 'this request would exceed the rate limit'],
-  ramp: [429, 'rate_limit_error', 'usage grows too fast', 'ramp_limit_exceeded'],
-  spend: [429, 'rate_limit_error', 'the spend limit is reached', 'enforced_spend_limit_reached'],
-  contract_spend: [429, 'rate_limit_error', 'the contract limit is reached', 'contract_spend_limit_reached'],
-  '500': [500, 'api_error', 'internal server error'],
-  '502': [502, 'api_error', 'bad gateway'],
-  '503': [503, 'api_error', 'service unavailable'],
-  '504': [504, 'timeout_error', 'gateway timeout'],
-  '529': [529, 'overloaded_error', 'Overloaded'],
+  readonly vocabulary: Vocabulary;
 };
 
 function applyWord(draft: Draft, key: string, value: string): Draft | null {
@@ -182,12 +174,19 @@ function applyWord(draft: Draft, key: string, value: string): Draft | null {
     case 'retry-after-date':
       return ms === null ? null : withHeader(draft, 'retry-after', new Date(Date.now() + ms).toUTCString());
     case 'fail': {
-      const failure = parseFailure(value);
+      const failure = parseFailure(value, draft.vocabulary.statuses);
       return over(failure === null ? null : { failure });
     }
     default:
-      return null;
+      return ownWord(draft, key, value);
   }
+}
+
+function ownWord(draft: Draft, key: string, value: string): Draft | null {
+  const { words } = draft.vocabulary;
+  if (!Object.hasOwn(words, key) || words[key]?.test(value) !== true) return null;
+  const { scenario } = draft;
+  return { ...draft, scenario: { ...scenario, words: { ...scenario.words, [key]: value } } };
 }
 
 function exactText(value: string): Partial<Scenario> | null {
@@ -210,7 +209,7 @@ function finish({ scenario, headers, pingMs }: Draft): Scenario {
   return scenario;
 }
 
-function parseFailure(value: string): Failure | null {
+function parseFailure(value: string, statuses: Statuses): Failure | null {
   const [name = '', count] = value.split('@');
   if (count !== undefined && !/^\d{1,6}$/u.test(count)) return null;
   const after = count === undefined ? null : Number(count);
@@ -226,7 +225,7 @@ function parseFailure(value: string): Failure | null {
       return { kind: 'silence', after, pingMs: null };
     default:
       if (after !== null) return { kind: 'event', type: name, after };
-      return statusFailure(name);
+      return statusFailure(statuses, name);
   }
 }
 
