@@ -5,9 +5,11 @@
 // through: the API adds them without a new version.
 
 import type { BlockType, Usage } from '../../protocol/content.ts';
-import type { ProviderBlocks, StepSink, StopReason } from '../ports.ts';
+import type { ProviderBlocks, StepSink } from '../ports.ts';
 import { type OpenBlock, encodeBlocks, openBlock, promptForm } from './anthropic-blocks.ts';
 import { type JsonObject, asCount, asString, isObject } from './json.ts';
+import { modelError } from './provider-errors.ts';
+import type { Answer, AnswerEnd } from './stream-attempt.ts';
 import { TextGuard } from './text-guard.ts';
 
 /** The rule of thumb for English; only for output that the provider never counted for us. */
@@ -16,12 +18,7 @@ const CHARS_PER_TOKEN = 4;
 /** A block and its place on the screen: `shown` is its number in the sink, null as long as there is nothing to show. */
 type LiveBlock = { readonly block: OpenBlock; readonly guard: TextGuard; shown: number | null };
 
-export type MessageEnd =
-  | { readonly kind: 'stop'; readonly reason: StopReason }
-  /** The model called a tool although none was declared. */
-  | { readonly kind: 'tool_use' };
-
-export class MessageAccumulator {
+export class MessageAccumulator implements Answer {
   readonly #sink: StepSink;
   /** By the provider's index, in the order of their start. */
   readonly #blocks = new Map<number, LiveBlock>();
@@ -69,7 +66,7 @@ export class MessageAccumulator {
   }
 
   /** How a complete message ended. Reasons that we do not know count as its natural end. */
-  end(): MessageEnd {
+  end(): AnswerEnd {
     switch (this.#stopReason) {
       case 'max_tokens':
         return { kind: 'stop', reason: 'max_tokens' };
@@ -78,7 +75,7 @@ export class MessageAccumulator {
       case 'model_context_window_exceeded':
         return { kind: 'stop', reason: 'context_overflow' };
       case 'tool_use':
-        return { kind: 'tool_use' };
+        return { kind: 'failed', error: modelError('bad_request', 'the model called a tool it was not given') };
       // `pause_turn` comes only with server tools, which no request of ours declares: what there is, is the answer.
       default:
         return { kind: 'stop', reason: 'end_turn' };

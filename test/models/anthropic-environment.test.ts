@@ -7,7 +7,7 @@ import path from 'node:path';
 import Anthropic from '@anthropic-ai/sdk';
 import { describe, expect, test, vi } from 'vitest';
 
-import { ANTHROPIC_VERSION } from '../../actors/models/anthropic-fetch.ts';
+import { ANTHROPIC_VERSION } from '../../actors/models/anthropic-headers.ts';
 import { API_KEY, anthropicFixture } from './anthropic-fixture.ts';
 
 const { fake, run } = anthropicFixture();

@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest';
 
 import { anthropicModel } from '../../actors/models/anthropic.ts';
-import { RETRY_AFTER_MAX_MS } from '../../actors/models/anthropic-errors.ts';
+import { RETRY_AFTER_MAX_MS } from '../../actors/models/provider-errors.ts';
 import type { ModelErrorKind } from '../../actors/ports.ts';
 import { ANTHROPIC_STATUSES } from '../../loadtest/fakes/anthropic-statuses.ts';
 import { type Failure, statusFailure } from '../../loadtest/fakes/scenario.ts';

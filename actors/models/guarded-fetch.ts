@@ -1,12 +1,10 @@
-// The `fetch` that the SDK is given. It decides what reaches the wire and bounds what comes back.
+// The `fetch` that an SDK is given. It decides what reaches the wire and bounds what comes back.
 //
-// Headers: the SDK merges those of ANTHROPIC_CUSTOM_HEADERS into every request, over its own, and has no option
-// against it. So ours are written here, and none of the SDK's is passed on.
-// Body: the SDK swallows pings and has no idle timeout, so every chunk is reported as activity; and it reads error
+// Headers: the SDKs merge those of an environment variable (`ANTHROPIC_CUSTOM_HEADERS`, `OPENAI_CUSTOM_HEADERS`) into every
+// request, over their own, and have no option against it. So the adapter's are written here, and none of the SDK's is
+// passed on.
+// Body: the SDKs swallow pings and have no idle timeout, so every chunk is reported as activity; and they read error
 // bodies whole and lines of any length, so both are bounded.
-
-/** The version whose events and errors this adapter knows; a test compares it with the SDK's. */
-export const ANTHROPIC_VERSION = '2026-10-21';
 
 /** 128,000 tokens of output are about 15 MB of events; more than this is no message. The body breaks off with an error. */
 const STREAM_BYTES_MAX = 64 * 1024 * 1024;
@@ -15,15 +13,14 @@ const ERROR_BYTES_MAX = 64 * 1024;
 
 export type GuardedFetch = (url: string | URL | Request, init?: RequestInit) => Promise<Response>;
 
-export function guardedFetch(apiKey: string, activity: () => void): GuardedFetch {
+export type GuardedFetchOptions = {
+  /** All that is sent beside what the transport itself adds. The place for headers of one request, too. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly activity: () => void;
+};
+
+export function guardedFetch({ headers, activity }: GuardedFetchOptions): GuardedFetch {
   return async (url, init) => {
-    const headers = {
-      accept: 'application/json',
-      'anthropic-version': ANTHROPIC_VERSION,
-      authorization: `Bearer ${apiKey}`,
-      'content-type': 'application/json',
-      'user-agent': 'parley',
-    };
     // A redirected POST would hand the prompt to whoever the first host names.
     const response = await fetch(url, { ...init, headers, redirect: 'error' });
     activity();
