@@ -5,7 +5,7 @@ import { resolve } from 'node:path';
 import { CHAT_DEFAULTS, type ChatSettings } from '../actors/chat/settings.ts';
 import { NodeChatHost } from '../actors/host/chat-host.ts';
 import { HOST_DEFAULTS, type HostSettings } from '../actors/host/settings.ts';
-import { modelCatalogue, type ModelCatalogue } from '../actors/models/catalogue.ts';
+import { modelCatalogue, type ModelCatalogue, type ProviderConfig } from '../actors/models/catalogue.ts';
 import type { Clock, Random } from '../actors/ports.ts';
 import { openStore, type OpenStore } from '../storage/store.ts';
 import { createAuthenticator, type JwtOptions } from './authentication.ts';
@@ -115,11 +115,16 @@ function openDatabase(
 }
 
 function readyModels(config: Config, clock: Clock): ModelCatalogue {
-  const { anthropicApiKey: apiKey, anthropicBaseUrl: baseUrl, defaultModel } = config;
-  const anthropic = apiKey === null ? null : { apiKey, baseUrl, models: [] };
-  const result = modelCatalogue({ clock, anthropic, scripted: true, defaultModel });
+  const { defaultModel } = config;
+  const anthropic = access(config.anthropicApiKey, config.anthropicBaseUrl);
+  const openai = access(config.openaiApiKey, config.openaiBaseUrl);
+  const result = modelCatalogue({ clock, anthropic, openai, scripted: true, defaultModel });
   if (result.outcome === 'fault') throw new StartError(`${result.fault} See --default-model (PARLEY_DEFAULT_MODEL).`);
   return result.catalogue;
+}
+
+function access(apiKey: string | null, baseUrl: string | null): ProviderConfig | null {
+  return apiKey === null ? null : { apiKey, baseUrl, models: [] };
 }
 
 function jwtOptions(config: Config, dataDir: string): JwtOptions {

@@ -116,13 +116,26 @@ export const OPTIONS = {
     env: 'ANTHROPIC_API_KEY',
     secret: true,
     unit: 'key',
-    doc: 'Key for the Anthropic API. Not set: only the scripted model answers.',
+    doc: 'Key for the Anthropic API. Without a key of any provider the scripted model answers.',
     schema: text,
   }),
   anthropicBaseUrl: optional({
     env: 'ANTHROPIC_BASE_URL',
     unit: 'URL',
     doc: 'Another address of the Anthropic API: a proxy or a test server.',
+    schema: url(['http:', 'https:']),
+  }),
+  openaiApiKey: optional({
+    env: 'OPENAI_API_KEY',
+    secret: true,
+    unit: 'key',
+    doc: 'Key for the OpenAI API.',
+    schema: text,
+  }),
+  openaiBaseUrl: optional({
+    env: 'OPENAI_BASE_URL',
+    unit: 'URL',
+    doc: 'Another address of the OpenAI API, with its /v1: a proxy or a test server.',
     schema: url(['http:', 'https:']),
   }),
   defaultModel: optional({

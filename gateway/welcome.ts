@@ -18,8 +18,10 @@ export function welcomeText({ config, defaulted }: Configured, node: RunningNode
       `Database  the embedded one, in ${dataDir}. It survives kill -9, not power loss. Set DATABASE_URL for Postgres.`,
     );
   }
-  if (config.anthropicApiKey === null) {
-    choices.push('Model     scripted: it answers without a provider. Set ANTHROPIC_API_KEY for Anthropic.');
+  if (config.anthropicApiKey === null && config.openaiApiKey === null) {
+    choices.push(
+      'Model     scripted: it answers without a provider. Set ANTHROPIC_API_KEY for Anthropic, OPENAI_API_KEY for OpenAI.',
+    );
   } else if (defaulted.has('defaultModel')) {
     choices.push(`Model     ${node.models.defaultId}. Choose another with --default-model.`);
   }

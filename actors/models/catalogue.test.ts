@@ -4,8 +4,8 @@ import { type CatalogueConfig, type ModelCatalogue, modelCatalogue } from './cat
 import { FREE } from './price.ts';
 
 const CLOCK = { nowMs: () => 0, after: () => () => undefined };
-const ANTHROPIC = { apiKey: 'k', baseUrl: null, models: [] };
-const NOTHING: CatalogueConfig = { clock: CLOCK, anthropic: null, scripted: false, defaultModel: null };
+const KEY = { apiKey: 'k', baseUrl: null, models: [] };
+const NOTHING: CatalogueConfig = { clock: CLOCK, anthropic: null, openai: null, scripted: false, defaultModel: null };
 
 function ready(config: Partial<CatalogueConfig>): ModelCatalogue {
   const result = modelCatalogue({ ...NOTHING, ...config });
@@ -23,7 +23,7 @@ describe('the catalogue', () => {
   });
 
   test('[models] with a key its provider comes first, and any model of it is found', () => {
-    const catalogue = ready({ anthropic: ANTHROPIC, scripted: true });
+    const catalogue = ready({ anthropic: KEY, scripted: true });
     expect(catalogue.list().map(({ id }) => id)).toEqual(['anthropic/claude-sonnet-5-5', 'scripted']);
     expect(catalogue.find('anthropic/claude-of-tomorrow')).toMatchObject({
       provider: 'anthropic',
@@ -33,9 +33,24 @@ describe('the catalogue', () => {
     });
   });
 
+  test('[models] several keys: each provider has its own models, in a fixed order', () => {
+    const catalogue = ready({ anthropic: KEY, openai: KEY, scripted: true });
+    expect(catalogue.list().map(({ id }) => id)).toEqual([
+      'anthropic/claude-sonnet-5-5',
+      'openai/gpt-6-astra',
+      'scripted',
+    ]);
+    expect(catalogue.find('openai/gpt-of-tomorrow')).toMatchObject({
+      provider: 'openai',
+      providerModel: 'gpt-of-tomorrow',
+      price: null,
+    });
+    expect(ready({ openai: KEY }).find('anthropic/claude')).toBeNull();
+  });
+
   test('[models] what the configuration knows of a model is used', () => {
     const model = { model: 'm-1', maxOutputTokens: 100, contextWindow: 1_000, price: FREE };
-    const catalogue = ready({ anthropic: { ...ANTHROPIC, models: [model] }, defaultModel: 'anthropic/m-1' });
+    const catalogue = ready({ anthropic: { ...KEY, models: [model] }, defaultModel: 'anthropic/m-1' });
     expect(catalogue.list()).toEqual([{ id: 'anthropic/m-1', default: true }]);
     expect(catalogue.find('anthropic/m-1')).toMatchObject({ maxOutputTokens: 100, contextWindow: 1_000, price: FREE });
   });
@@ -51,7 +66,7 @@ describe('the catalogue', () => {
     'scripted/x',
     '__proto__',
   ])('[models] %j is no model', (id) => {
-    expect(ready({ anthropic: ANTHROPIC, scripted: true }).find(id)).toBeNull();
+    expect(ready({ anthropic: KEY, scripted: true }).find(id)).toBeNull();
   });
 
   test('[models] no model at all, or a default that is not set up, is a fault in one sentence', () => {

@@ -1,8 +1,9 @@
 // Which models a node offers. An id is `scripted`, or `provider/model` with the provider's own name of the model: those
 // are opaque strings, so a model that came out today works without a change here.
 
-import type { Clock, ModelBinding, ModelDirectory } from '../ports.ts';
+import type { Clock, ModelBinding, ModelClient, ModelDirectory } from '../ports.ts';
 import { anthropicModel } from './anthropic.ts';
+import { openAiModel } from './openai-responses.ts';
 import { costMicros, FREE, type ModelPrice } from './price.ts';
 import { scriptedModel } from './scripted.ts';
 
@@ -15,14 +16,19 @@ export type ModelConfig = {
   readonly price?: ModelPrice;
 };
 
+/** `models` lists what is known of some; any other may be used too. */
+export type ProviderConfig = {
+  readonly apiKey: string;
+  readonly baseUrl: string | null;
+  readonly models: readonly ModelConfig[];
+};
+
 export type CatalogueConfig = {
   readonly clock: Clock;
-  /** Null without a key. `models` lists what is known of some; any other may be used too. */
-  readonly anthropic: {
-    readonly apiKey: string;
-    readonly baseUrl: string | null;
-    readonly models: readonly ModelConfig[];
-  } | null;
+  /** Null without a key. */
+  readonly anthropic: ProviderConfig | null;
+  /** Null without a key. */
+  readonly openai: ProviderConfig | null;
   readonly scripted: boolean;
   /** The id of the default; null: the first of the list. */
   readonly defaultModel: string | null;
@@ -44,15 +50,16 @@ export type CatalogueResult =
   | { readonly outcome: 'fault'; readonly fault: string };
 
 export const SCRIPTED_ID = 'scripted';
-const ANTHROPIC_PREFIX = 'anthropic/';
 
 /** What a key offers when the configuration names no model. */
-const ANTHROPIC_DEFAULTS: readonly ModelConfig[] = [{ model: 'claude-sonnet-5-5' }];
+const DEFAULTS = { anthropic: [{ model: 'claude-sonnet-5-5' }], openai: [{ model: 'gpt-6-astra' }] } as const;
+
 /** All current models allow at least this much; a longer answer ends with `max_tokens`, which the user sees. */
 const MAX_OUTPUT_TOKENS = 16_384;
 
 export function modelCatalogue(config: CatalogueConfig): CatalogueResult {
-  const ids = listedIds(config);
+  const providers = providersOf(config);
+  const ids = [...providers.flatMap(({ listed }) => listed), ...(config.scripted ? [SCRIPTED_ID] : [])];
   const defaultId = config.defaultModel ?? ids[0];
   if (defaultId === undefined) {
     return {
@@ -60,7 +67,7 @@ export function modelCatalogue(config: CatalogueConfig): CatalogueResult {
       fault: 'No model is set up: give a key of a provider, or switch the scripted model on.',
     };
   }
-  const find = finder(config);
+  const find = finder(providers, config.scripted ? scriptedEntry(config.clock) : null);
   if (find(defaultId) === null) {
     return {
       outcome: 'fault',
@@ -71,26 +78,46 @@ export function modelCatalogue(config: CatalogueConfig): CatalogueResult {
   return { outcome: 'ready', catalogue: { list: () => list, find, defaultId } };
 }
 
-function listedIds({ anthropic, scripted }: CatalogueConfig): readonly string[] {
-  const models = anthropic === null ? [] : anthropic.models.length > 0 ? anthropic.models : ANTHROPIC_DEFAULTS;
-  return [...models.map(({ model }) => `${ANTHROPIC_PREFIX}${model}`), ...(scripted ? [SCRIPTED_ID] : [])];
+/** A provider whose key is there. */
+type Provider = {
+  readonly name: string;
+  readonly client: ModelClient;
+  /** Ids for people to choose from. */
+  readonly listed: readonly string[];
+  readonly known: ReadonlyMap<string, ModelConfig>;
+};
+
+/** In the order in which they are offered. */
+function providersOf({ clock, anthropic, openai }: CatalogueConfig): readonly Provider[] {
+  return [
+    ...(anthropic === null ? [] : [provider('anthropic', anthropicModel({ ...anthropic, clock }), anthropic)]),
+    ...(openai === null ? [] : [provider('openai', openAiModel({ ...openai, clock }), openai)]),
+  ];
 }
 
-function finder({ clock, anthropic, scripted }: CatalogueConfig): (id: string) => ModelEntry | null {
-  const played = scripted ? scriptedEntry(clock) : null;
-  const client = anthropic === null ? null : anthropicModel({ ...anthropic, clock });
-  const known = new Map((anthropic?.models ?? []).map((model) => [model.model, model]));
+function provider(name: keyof typeof DEFAULTS, client: ModelClient, { models }: ProviderConfig): Provider {
+  const offered = models.length > 0 ? models : DEFAULTS[name];
+  return {
+    name,
+    client,
+    listed: offered.map(({ model }) => `${name}/${model}`),
+    known: new Map(models.map((model) => [model.model, model])),
+  };
+}
+
+function finder(providers: readonly Provider[], played: ModelEntry | null): (id: string) => ModelEntry | null {
   return (id) => {
     if (id === SCRIPTED_ID) return played;
     // What a provider could ever name a model; keeps strangers' strings out of logs and rows.
-    if (client === null || !/^anthropic\/[\w.:@/-]{1,200}$/u.test(id)) return null;
-    const providerModel = id.slice(ANTHROPIC_PREFIX.length);
-    const model = known.get(providerModel);
+    const [, name, providerModel] = /^(\w+)\/([\w.:@/-]{1,200})$/u.exec(id) ?? [];
+    const found = providers.find((one) => one.name === name);
+    if (found === undefined || providerModel === undefined) return null;
+    const model = found.known.get(providerModel);
     const price = model?.price ?? null;
     return {
       id,
-      client,
-      provider: 'anthropic',
+      client: found.client,
+      provider: found.name,
       providerModel,
       maxOutputTokens: model?.maxOutputTokens ?? MAX_OUTPUT_TOKENS,
       contextWindow: model?.contextWindow ?? null,

@@ -5,7 +5,17 @@ const REPLACEMENT = '\uFFFD';
 
 /** One per block. It holds back at most one UTF-16 unit: the first half of a pair whose second has not come yet. */
 export class TextGuard {
-  #held = '';
+  #held: string;
+
+  /** `held`: what the guard before this one held back, when the block goes on from elsewhere. */
+  constructor(held = '') {
+    this.#held = held;
+  }
+
+  /** What waits for its other half; empty mostly. */
+  get held(): string {
+    return this.#held;
+  }
 
   /** What can be shown now; empty when only half a code point has come. */
   push(piece: string): string {

@@ -1,0 +1,247 @@
+// Accumulates the raw events of one response: text by output and content index, into the sink; finished items, for the
+// prompt.
+//
+// Raw, because the SDK's own helper takes a body that was cut for a whole one: only `response.completed`, `incomplete` or
+// `failed` makes `complete` true. Unknown events and items are let through: the API adds them without a new version.
+
+import { TextGuard } from './text-guard.ts';
+import type { BlockType, Usage } from '../../protocol/content.ts';
+import type { ProviderBlocks, StepSink } from '../ports.ts';
+import { type JsonObject, asCount, asString, isObject } from './json.ts';
+import { statedError } from './openai-errors.ts';
+import { encodeItems, isRefusal, itemsForPrompt, shownContent } from './openai-responses-items.ts';
+import { modelError } from './provider-errors.ts';
+import type { Answer, AnswerEnd } from './stream-attempt.ts';
+
+/** The rule of thumb for English; only for output that the provider never counted for us. */
+const CHARS_PER_TOKEN = 4;
+
+/** A block on the screen and where it comes from. */
+type LiveBlock = {
+  readonly shown: number;
+  readonly guard: TextGuard;
+  /** As the provider sent it so far. */
+  text: string;
+  ended: boolean;
+};
+
+export class ResponseAccumulator implements Answer {
+  readonly #sink: StepSink;
+  readonly #inputTokens: number;
+  /** By `output_index/content_index` of a message, by `output_index` of reasoning; in the order of their start. */
+  readonly #blocks = new Map<string, LiveBlock>();
+  /** Finished items by output index. */
+  readonly #items = new Map<number, JsonObject>();
+  #accepted = false;
+  #refused = false;
+  #outputChars = 0;
+  #usage: Usage | null = null;
+  #end: AnswerEnd | null = null;
+
+  /** `inputTokens`: an estimate of the prompt, for an attempt that does not see its end. */
+  constructor(sink: StepSink, inputTokens: number) {
+    this.#sink = sink;
+    this.#inputTokens = inputTokens;
+  }
+
+  get complete(): boolean {
+    return this.#end !== null;
+  }
+
+  /** Takes one event of the stream, whatever it is. */
+  apply(event: unknown): void {
+    if (this.complete || !isObject(event)) return;
+    switch (event['type']) {
+      case 'response.created':
+      case 'response.queued':
+      case 'response.in_progress':
+        this.#accepted = true;
+        return;
+      case 'response.output_item.added':
+        this.#itemAdded(event);
+        return;
+      case 'response.output_item.done':
+        this.#itemDone(event);
+        return;
+      case 'response.output_text.delta':
+      case 'response.refusal.delta':
+        this.#append(partKey(event), 'text', asString(event['delta']));
+        return;
+      case 'response.output_text.done':
+        this.#finish(partKey(event), 'text', asString(event['text']));
+        return;
+      case 'response.refusal.done':
+        this.#finish(partKey(event), 'text', asString(event['refusal']));
+        return;
+      case 'response.reasoning_summary_part.added':
+        if (asCount(event['summary_index']) !== 0) this.#append(itemKey(event), 'reasoning', '\n\n');
+        return;
+      case 'response.reasoning_summary_text.delta':
+      case 'response.reasoning_text.delta':
+        this.#append(itemKey(event), 'reasoning', asString(event['delta']));
+        return;
+      case 'response.function_call_arguments.delta':
+      case 'response.custom_tool_call_input.delta':
+        this.#outputChars += asString(event['delta'])?.length ?? 0;
+        return;
+      case 'response.completed':
+      case 'response.incomplete':
+      case 'response.failed':
+      case 'response.cancelled':
+        if (isObject(event['response'])) this.#stop(event['response']);
+        return;
+      case 'error':
+        this.#end = { kind: 'failed', error: statedError(event) };
+        return;
+      default:
+        return;
+    }
+  }
+
+  end(): AnswerEnd {
+    return this.#end ?? { kind: 'failed', error: modelError('cut', 'the answer ended before its end') };
+  }
+
+  /** Of a refused answer nothing goes back into a prompt: the array is empty, and the request leaves the message out. */
+  provider(): ProviderBlocks | null {
+    if (this.#refused) return encodeItems([]);
+    const inOrder = [...this.#items].sort(([a], [b]) => a - b);
+    return itemsForPrompt(inOrder.map(([, item]) => item));
+  }
+
+  /** Before the terminal event nobody has counted: an estimate of the prompt and of what came. */
+  usage(): Usage | null {
+    if (this.#usage !== null || !this.#accepted) return this.#usage;
+    return {
+      input_tokens: this.#inputTokens,
+      output_tokens: Math.ceil(this.#outputChars / CHARS_PER_TOKEN),
+      cache_read_tokens: 0,
+      cache_write_tokens: 0,
+      estimated: true,
+    };
+  }
+
+  #itemAdded(event: JsonObject): void {
+    const key = itemKey(event);
+    // Reasoning shows from its start, even when its text is kept from us; a text only once there is some.
+    if (key !== null && isObject(event['item']) && event['item']['type'] === 'reasoning') this.#block(key, 'reasoning');
+  }
+
+  #itemDone(event: JsonObject): void {
+    const index = asCount(event['output_index']);
+    if (index !== null && isObject(event['item'])) this.#keep(index, event['item']);
+  }
+
+  /** A finished item: for the prompt, and whatever of its text has not been shown. */
+  #keep(index: number, item: JsonObject): void {
+    this.#items.set(index, item);
+    if (isRefusal(item)) this.#refused = true;
+    if (item['type'] === 'reasoning') {
+      const live = this.#blocks.get(String(index));
+      if (live !== undefined) this.#close(live);
+    }
+    if (item['type'] !== 'message') return;
+    for (const { index: part, text } of shownContent(item)) this.#finish(`${index}/${part}`, 'text', text);
+  }
+
+  #append(key: string | null, type: BlockType, piece: string | null): void {
+    if (key === null || piece === null || piece === '') return;
+    const live = this.#block(key, type);
+    if (live.ended) return;
+    live.text += piece;
+    this.#outputChars += piece.length;
+    const text = live.guard.push(piece);
+    if (text !== '') this.#sink.blockDelta(live.shown, text);
+  }
+
+  /** A part is whole: `text` is all of it, deltas or not. */
+  #finish(key: string | null, type: BlockType, text: string | null): void {
+    if (key === null) return;
+    const before = this.#blocks.get(key);
+    const shown = before?.text ?? '';
+    if (before?.ended !== true && text !== null && text.startsWith(shown)) {
+      this.#append(key, type, text.slice(shown.length));
+    }
+    const live = this.#blocks.get(key);
+    if (live !== undefined) this.#close(live);
+  }
+
+  #block(key: string, type: BlockType): LiveBlock {
+    const known = this.#blocks.get(key);
+    if (known !== undefined) return known;
+    const live: LiveBlock = { shown: this.#blocks.size, guard: new TextGuard(), text: '', ended: false };
+    this.#blocks.set(key, live);
+    this.#sink.blockStart(live.shown, type);
+    return live;
+  }
+
+  #close(live: LiveBlock): void {
+    if (live.ended) return;
+    const rest = live.guard.flush();
+    if (rest !== '') this.#sink.blockDelta(live.shown, rest);
+    live.ended = true;
+    this.#sink.blockEnd(live.shown);
+  }
+
+  #stop(response: JsonObject): void {
+    const output: readonly unknown[] = Array.isArray(response['output']) ? (response['output'] as unknown[]) : [];
+    for (const [index, item] of output.entries()) {
+      if (isObject(item) && !this.#items.has(index)) this.#keep(index, item);
+    }
+    const end = this.#endOf(response);
+    // What failed stays open, as it was when it failed.
+    if (end.kind === 'stop') for (const live of this.#blocks.values()) this.#close(live);
+    this.#end = end;
+    this.#usage = countedUsage(response['usage']);
+    if (this.#usage !== null) this.#sink.usage(this.#usage);
+  }
+
+  #endOf(response: JsonObject): AnswerEnd {
+    const status = response['status'];
+    if (status === 'failed') return { kind: 'failed', error: statedError(response['error']) };
+    if (status === 'cancelled') {
+      return { kind: 'failed', error: modelError('unavailable', 'the response was cancelled at the provider') };
+    }
+    if (status === 'incomplete') {
+      const details = response['incomplete_details'];
+      const reason = isObject(details) ? details['reason'] : null;
+      if (reason === 'content_filter') {
+        this.#refused = true;
+        return { kind: 'stop', reason: 'refusal' };
+      }
+      return { kind: 'stop', reason: 'max_tokens' };
+    }
+    if (this.#refused) return { kind: 'stop', reason: 'refusal' };
+    const called = [...this.#items.values()].some(
+      ({ type }) => type === 'function_call' || type === 'custom_tool_call',
+    );
+    if (called) return { kind: 'failed', error: modelError('bad_request', 'the model called a tool it was not given') };
+    return { kind: 'stop', reason: 'end_turn' };
+  }
+}
+
+function itemKey(event: JsonObject): string | null {
+  const output = asCount(event['output_index']);
+  return output === null ? null : String(output);
+}
+
+function partKey(event: JsonObject): string | null {
+  const content = asCount(event['content_index']);
+  const item = itemKey(event);
+  return item === null || content === null ? null : `${item}/${content}`;
+}
+
+/** The provider's `input_tokens` include what was read from and written to its cache; ours exclude each other. */
+function countedUsage(usage: unknown): Usage | null {
+  if (!isObject(usage)) return null;
+  const details = isObject(usage['input_tokens_details']) ? usage['input_tokens_details'] : {};
+  const cached = asCount(details['cached_tokens']) ?? 0;
+  const written = asCount(details['cache_write_tokens']) ?? 0;
+  return {
+    input_tokens: Math.max(0, (asCount(usage['input_tokens']) ?? 0) - cached - written),
+    output_tokens: asCount(usage['output_tokens']) ?? 0,
+    cache_read_tokens: cached,
+    cache_write_tokens: written,
+    estimated: false,
+  };
+}

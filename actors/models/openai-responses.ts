@@ -1,0 +1,43 @@
+// OpenAI Responses through the official SDK: one attempt of one step, raw events, our own accumulation.
+
+import type { AttemptResult, Clock, ModelClient, ModelRequest, StepSink } from '../ports.ts';
+import { OPENAI_BASE_URL, OPENAI_REQUEST_ID, openAiClient } from './openai-client.ts';
+import { classifyOpenAiError } from './openai-errors.ts';
+import { estimatedInputTokens, responsesRequest } from './openai-responses-request.ts';
+import { ResponseAccumulator } from './openai-responses-stream.ts';
+import { modelError } from './provider-errors.ts';
+import { attemptResult, readStream } from './stream-attempt.ts';
+
+export type OpenAiOptions = {
+  readonly apiKey: string;
+  /** Null: the provider's own. */
+  readonly baseUrl: string | null;
+  readonly clock: Clock;
+};
+
+/** A model client for OpenAI. It holds no state between requests: any number of them may run at once. */
+export function openAiModel(options: OpenAiOptions): ModelClient {
+  return {
+    stream: (request, sink, signal) => stream(options, { request, sink, signal }),
+  };
+}
+
+type Call = { readonly request: ModelRequest; readonly sink: StepSink; readonly signal: AbortSignal };
+
+async function stream(options: OpenAiOptions, { request, sink, signal }: Call): Promise<AttemptResult> {
+  const { apiKey, baseUrl, clock } = options;
+  const body = responsesRequest(request);
+  const answer = new ResponseAccumulator(sink, body === null ? 0 : estimatedInputTokens(body));
+  if (body === null) {
+    const error = modelError('bad_request', 'there is no message to answer');
+    return attemptResult(signal.aborted ? { how: 'aborted', requestId: null } : { how: 'failed', error }, answer);
+  }
+  const sdk = openAiClient({ apiKey, baseUrl: baseUrl ?? OPENAI_BASE_URL }, sink);
+  const source = {
+    clock,
+    requestIdHeader: OPENAI_REQUEST_ID,
+    open: (requestSignal: AbortSignal) => sdk.responses.create(body, { signal: requestSignal }).withResponse(),
+    classify: classifyOpenAiError,
+  };
+  return attemptResult(await readStream(source, answer, signal), answer);
+}
