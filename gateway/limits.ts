@@ -9,7 +9,7 @@ const KIB = 1024;
 export type SessionLimits = {
   /** Buffered above this: the session takes nothing more from the logs until the socket has drained. */
   readonly outboxSoftBytes: number;
-  /** Buffered and waiting control frames above this: close `slow`. */
+  /** Buffered bytes and waiting control frames together above this: close `slow`. A frame alone always fits. */
   readonly outboxHardBytes: number;
   readonly helloTimeoutMs: number;
   /** An expired credential: attach and command are refused at once, the connection is closed after this. */
@@ -32,8 +32,17 @@ export const GATEWAY_LIMITS = {
   reattachDelayMs: 100,
   /** A re-attach that long after the one before is the first of a new row. */
   reattachQuietMs: 30_000,
-  /** A paused reader that has taken nothing for this many heartbeat intervals (20 to 40 s) is closed as `slow`. */
-  stalledBeatsMax: 1,
+  /**
+   * Frames are joined into messages of at most this; a larger frame is a message of its own. A client knows a message
+   * only when it is there: 64 KiB take 3 s on a line of 20 KB/s, the largest frame 13 s, and a client gives a connection
+   * up after 25 s without one (P5).
+   */
+  joinedBytes: 64 * KIB,
+  /**
+   * A paused reader that has taken nothing between so many heartbeats more than one (40 to 60 s) is closed as `slow`. The
+   * system tells that there is room again only when a third of its buffer is free, so a slow line seems to stand still.
+   */
+  stalledBeatsMax: 2,
   /** Addresses whose connection rate is remembered; more: the one that connected longest ago is forgotten. */
   addressesMax: 16_384,
   /** uWS buffers at most this behind its own back: a hard guard that our own budget never lets it reach. */

@@ -2,7 +2,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { CLOSE_CODES } from '../protocol/close-codes.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import { position } from '../test/gateway/support/fake-host.ts';
-import { CHAT, Harness, OTHER_CHAT } from '../test/gateway/support/harness.ts';
+import { CHAT, Harness, OTHER_CHAT, testConfig } from '../test/gateway/support/harness.ts';
+import { GATEWAY_LIMITS } from './limits.ts';
 import type { SocketClient } from '../test/gateway/support/socket-client.ts';
 
 const KIB = 1024;
@@ -176,6 +177,43 @@ describe('slow readers', () => {
     expect(harness.gateway.registry.closed.size).toBe(0);
   });
 
+  test('[P9] what waits goes out in messages that a slow line carries within the silence a client allows', async () => {
+    const frameBytes = 20 * KIB;
+    harness.host.onQuery = () => Promise.resolve({ ok: true, result: 'r'.repeat(frameBytes) });
+    const client = await harness.live();
+    const sizes: number[] = [];
+    client.socket.on('message', (data: Buffer) => sizes.push(data.length));
+    const queries = Array.from(
+      { length: 30 },
+      (_, i) => ({ op: 'query', request: i + 1, name: 'x', args: {} }) as const,
+    );
+    client.send(...queries);
+    await client.frame('reply', 30);
+    expect(client.all('reply').map(({ request }) => request)).toEqual(queries.map(({ request }) => request));
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(GATEWAY_LIMITS.joinedBytes);
+    // Joined all the same: three of these frames fit.
+    expect(sizes.length).toBe(10);
+  });
+
+  test('[P9] what is held for a reader that asks without reading stays within the hard budget', async () => {
+    const { outboxHardBytes } = testConfig();
+    harness.host.onQuery = () => Promise.resolve({ ok: true, result: 'r'.repeat(48 * KIB) });
+    const [slow, probe] = [await harness.live(), await harness.live(await harness.token('bob'))];
+    slow.socket.pause();
+    const { registry } = harness.gateway;
+    let heldMost = 0;
+    for (let round = 1; registry.closed.size === 0; round++) {
+      slow.send({ op: 'query', request: round, name: 'x', args: {} });
+      probe.send({ op: 'ping' });
+      await probe.frame('heartbeat', round);
+      heldMost = Math.max(heldMost, registry.heldBytes);
+      if (round > 1_500) throw new Error('the reader was never closed');
+    }
+    expect(heldMost).toBeGreaterThan(outboxHardBytes - 100 * KIB);
+    expect(heldMost).toBeLessThanOrEqual(outboxHardBytes);
+    expect(registry.heldBytes).toBe(0);
+  });
+
   test('[P9] heartbeats do not pile up in front of a paused reader', async () => {
     const [slow, probe] = [await harness.live(), await harness.live()];
     await attached(slow);
@@ -190,12 +228,12 @@ describe('slow readers', () => {
     expect(slow.all('heartbeat')).toHaveLength(1);
   });
 
-  test('[P9] a reader that takes nothing at all is closed as slow at the second heartbeat', async () => {
+  test('[P9] a reader that takes nothing at all is closed as slow at the third heartbeat', async () => {
     const [slow, probe] = [await harness.live(), await harness.live()];
     await attached(slow);
     slow.socket.pause();
     await fill(probe);
-    harness.clock.advance(LIMITS.heartbeatMs);
+    harness.clock.advance(2 * LIMITS.heartbeatMs);
     expect(harness.gateway.registry.closed.size).toBe(0);
     harness.clock.advance(LIMITS.heartbeatMs);
     expect([...harness.gateway.registry.closed]).toEqual([['slow', 1]]);

@@ -6,6 +6,7 @@ import type { OwnerId } from '../protocol/ids.ts';
 
 /** A session towards the registry. Neither call throws. */
 export type RegisteredSession = {
+  readonly heldBytes: number;
   announceDrain(afterMs: number): void;
   close(reason: CloseReason): void;
 };
@@ -24,6 +25,13 @@ export class SessionRegistry {
 
   get size(): number {
     return this.#sessions.size;
+  }
+
+  /** Bytes that sessions hold for their readers, over all of them (P9). */
+  get heldBytes(): number {
+    let bytes = 0;
+    for (const session of this.#sessions) bytes += session.heldBytes;
+    return bytes;
   }
 
   get closed(): ReadonlyMap<CloseReason | 'gone', number> {

@@ -102,12 +102,17 @@ export class Session {
     this.#control({ op: 'drain', afterMs });
   }
 
+  /** Bytes that this session holds for its reader: frames that wait, and what the operating system has not taken. */
+  get heldBytes(): number {
+    return this.#outbox.bytes + this.#socket.bufferedBytes();
+  }
+
   /** `detail` goes to the client. What waits in the outbox goes out before `bye`, unless the reader is too slow. */
   close(reason: CloseReason, detail?: string): void {
     if (this.#state.kind === 'closing') return;
     const code = CLOSE_CODES[reason];
     const { registry, limits, logger } = this.#context;
-    const waiting = this.#outbox.take();
+    const waiting = this.#outbox.take(Infinity);
     this.#leave({ kind: 'closing', code });
     registry.countClosed(reason);
     logger.info('session closed', { session: this.id, reason, detail });
@@ -122,13 +127,18 @@ export class Session {
     }
   }
 
-  /** Once per turn of the event loop when marked: control frames first, then what the logs have, in one message. */
+  /**
+   * Once per turn of the event loop when marked: control frames first, then what the logs have, in one message. More
+   * messages follow only as long as control frames wait and the socket takes them.
+   */
   flush(): void {
-    if (this.#state.kind === 'closing') return;
     try {
-      const buffered = this.#socket.bufferedBytes();
-      this.#paused = buffered >= this.#context.limits.outboxSoftBytes;
-      if (!this.#paused) this.#send(buffered);
+      do {
+        if (this.#state.kind === 'closing') return;
+        const room = this.#context.limits.outboxSoftBytes - this.#socket.bufferedBytes();
+        this.#paused = room <= 0;
+        if (!this.#paused) this.#send(Math.min(room, GATEWAY_LIMITS.joinedBytes));
+      } while (!this.#paused && !this.#outbox.isEmpty);
     } catch (error) {
       this.#crash(error);
     }
@@ -373,9 +383,10 @@ export class Session {
   /** Hands a control frame to the next flush, or closes the session when its reader is too slow for what it asks. */
   #queue(frame: Uint8Array): void {
     const { outboxHardBytes } = this.#context.limits;
+    const isOver = (): boolean => !this.#outbox.isEmpty && this.heldBytes + frame.length > outboxHardBytes;
     // Many replies within one turn of the loop say nothing about the reader: they go out now, if the socket takes them.
-    if (this.#outbox.bytes > outboxHardBytes) this.flush();
-    if (this.#outbox.bytes > outboxHardBytes) this.close('slow');
+    if (isOver()) this.flush();
+    if (isOver()) this.close('slow');
     if (!this.#isOpen()) return;
     this.#outbox.push(frame);
     this.#wake();
@@ -386,14 +397,18 @@ export class Session {
     if (!this.#paused && this.#isOpen()) this.#context.flusher.mark(this);
   }
 
-  #send(buffered: number): void {
-    const budget = this.#context.limits.outboxSoftBytes - buffered - this.#outbox.bytes;
-    const chunks = this.#outbox.take();
-    this.#beating = false;
-    if (this.#state.kind === 'live') {
-      const { attachments } = this.#state;
-      chunks.push(...attachments.fill(budget));
-      if (attachments.pending) this.#wake();
+  /** One message of about `bytesMax`. */
+  #send(bytesMax: number): void {
+    const waiting = this.#outbox.bytes;
+    const chunks = this.#outbox.take(bytesMax);
+    // Events only behind all that waits: an `attached` comes before the events that it announces.
+    if (this.#outbox.isEmpty) {
+      this.#beating = false;
+      if (this.#state.kind === 'live') {
+        const { attachments } = this.#state;
+        chunks.push(...attachments.fill(bytesMax - waiting));
+        if (attachments.pending) this.#wake();
+      }
     }
     // Filling may have ended the session.
     if (chunks.length > 0 && this.#isOpen()) this.#socket.send(joinChunks(chunks));
@@ -416,7 +431,7 @@ export class Session {
     const state = this.#state;
     this.#state = next;
     this.#inbox.clear();
-    this.#outbox.take();
+    this.#outbox.clear();
     this.#cancelDeadline();
     const { flusher, registry, logger } = this.#context;
     flusher.forget(this);
