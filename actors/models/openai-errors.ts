@@ -56,6 +56,8 @@ const KIND_BY_TYPE: Readonly<Record<string, ModelErrorKind>> = {
 /** Anything that reading a stream of the SDK can throw. `nowMs` turns a date in `retry-after` into a duration. */
 export function classifyOpenAiError(error: unknown, nowMs: number): ModelError {
   if (error instanceof APIConnectionTimeoutError) return modelError('unavailable', 'no answer in time');
+  // This SDK takes what is left of a line at the end of a body for an event, and then cannot read it.
+  if (error instanceof SyntaxError) return modelError('cut', 'the answer broke off within an event');
   if (error instanceof APIConnectionError || !isApiError(error)) return connectionError(error);
   const status = error.status ?? null;
   return {

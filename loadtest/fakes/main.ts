@@ -1,10 +1,12 @@
 // Runs the fake model server by itself: `node loadtest/fakes/main.ts --port 8089`, then point a node at it with
-// ANTHROPIC_BASE_URL and any key. The path of a request says which protocol it speaks.
+// ANTHROPIC_BASE_URL, or OPENAI_BASE_URL with /v1 behind it, and any key. The path of a request says which protocol it
+// speaks.
 
 import { parseArgs } from 'node:util';
 
 import { anthropicProtocol } from './anthropic-server.ts';
 import { FakeServer } from './fake-server.ts';
+import { ResponsesEndpoint } from './responses-server.ts';
 import { FAKE_HELP } from './scenario.ts';
 import { ScenarioEndpoint } from './scenario-endpoint.ts';
 
@@ -31,7 +33,10 @@ async function main(): Promise<void> {
     tokens: count('--tokens', values.tokens, 200_000),
     paceMs: count('--pace-ms', values['pace-ms'], 60_000),
   };
-  const fake = new FakeServer([new ScenarioEndpoint(anthropicProtocol({ defaults }))]);
+  const fake = new FakeServer([
+    new ScenarioEndpoint(anthropicProtocol({ defaults })),
+    new ResponsesEndpoint({ defaults }),
+  ]);
   await fake.listen(count('--port', values.port, 65_535));
   process.stdout.write(`${fake.url}\n`);
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void fake.stop());

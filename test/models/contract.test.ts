@@ -1,12 +1,14 @@
-// The model contract on the scripted model, and on Anthropic's adapter with the real SDK against the fake server.
+// The model contract on the scripted model, and on the adapters with the real SDKs against the fake servers.
 
 import { afterAll, beforeAll } from 'vitest';
 
 import { anthropicModel } from '../../actors/models/anthropic.ts';
+import { openAiModel } from '../../actors/models/openai-responses.ts';
 import { scriptedText } from '../../actors/models/script-text.ts';
 import { scriptedModel } from '../../actors/models/scripted.ts';
 import type { ModelClient } from '../../actors/ports.ts';
 import { type FakeAnthropic, startFakeAnthropic } from '../../loadtest/fakes/anthropic-server.ts';
+import { type FakeResponses, startFakeResponses } from '../../loadtest/fakes/responses-server.ts';
 import { modelContract } from './contract.ts';
 import { REAL_CLOCK } from './support.ts';
 
@@ -41,6 +43,26 @@ modelContract('anthropic', {
   endless: 'fake: tokens=5000 pace=2ms',
   silent: 'fake: tokens=10 fail=silence@2',
   failing: 'fake: tokens=10 fail=overloaded_error@4 times=1000',
+  unicode: `fake: chunks=byte text=${JSON.stringify(UNICODE)}`,
+  unicodeText: UNICODE,
+});
+
+let openAi: FakeResponses;
+let openAiClient: ModelClient;
+beforeAll(async () => {
+  openAi = await startFakeResponses();
+  openAiClient = openAiModel({ apiKey: 'sk-test', baseUrl: openAi.baseUrl, clock: REAL_CLOCK });
+});
+afterAll(() => openAi.stop());
+
+modelContract('openai responses', {
+  client: () => openAiClient,
+  twelve: 'fake: tokens=12',
+  reasoning: 'fake: thinking=3 tokens=5',
+  burst: 'fake: tokens=12 chunks=joined',
+  endless: 'fake: tokens=5000 pace=2ms',
+  silent: 'fake: tokens=10 fail=silence@2',
+  failing: 'fake: tokens=10 fail=server_is_overloaded@4 times=1000',
   unicode: `fake: chunks=byte text=${JSON.stringify(UNICODE)}`,
   unicodeText: UNICODE,
 });
