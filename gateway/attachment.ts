@@ -4,12 +4,12 @@
 // client), `following` (events are
 // read from the log), `waiting` (a back-off before the host is asked again), `over` (nothing more is sent).
 // Invariants: `#cursor` is what the client has applied once everything sent has reached it, so it moves only when bytes
-// are handed over; `#round` grows with every question to the host, so that an answer to an older one is recognised and
-// detached; nothing is kept for the client but the cursor and, while it pulls, the snapshot.
+// are handed over; the host is asked one question at a time, so that a log has this follower once; nothing is kept for
+// the client but the cursor and, while it pulls, the snapshot.
 
 import type { Attached, ChatHost, Follower, ReadableLog } from '../actors/host/api.ts';
 import type { Clock, Principal, Random } from '../actors/ports.ts';
-import { assert, unreachable } from '../protocol/assert.ts';
+import { assert, must, unreachable } from '../protocol/assert.ts';
 import { encodeServerFrame } from '../protocol/codec.ts';
 import { errorBody } from '../protocol/errors.ts';
 import type { ServerFrame, SnapshotPiece } from '../protocol/frames.ts';
@@ -43,16 +43,26 @@ type State =
       readonly nextPiece: () => SnapshotPiece | null;
       readonly detach: () => void;
     }
-  | { readonly kind: 'following'; readonly log: ReadableLog; readonly cursor: Position; readonly detach: () => void }
+  | { readonly kind: 'following'; readonly log: ReadableLog; readonly detach: () => void }
   | { readonly kind: 'waiting'; readonly cancel: () => void }
   | { readonly kind: 'over' };
 
-export class Attachment {
+const ASKING: State = { kind: 'asking' };
+const OVER: State = { kind: 'over' };
+
+/**
+ * It is the follower of the log itself and has no closures: there is one per chat and session, and `onAppend` and `fill`
+ * run once per event and session.
+ */
+export class Attachment implements Follower {
   readonly chat: ChatId;
+  /** It waits for its turn to `fill`; only the owner changes it. */
+  isReady = false;
   readonly #owner: AttachmentOwner;
   #cursor: Position | null;
-  #state: State = { kind: 'asking' };
-  #round = 0;
+  #state: State = ASKING;
+  /** What the host answers next holds no longer: the log has ended since, or the rights have changed. */
+  #isOutdated = false;
   /** Re-attaches in a row, without bytes going out or a quiet time between: bounds a chat that cannot be followed. */
   #reattaches = 0;
   #reattachedAtMs = 0;
@@ -101,7 +111,8 @@ export class Attachment {
   settled(): Position | null {
     const state = this.#state;
     if (state.kind !== 'following') return null;
-    if (comparePositions(state.cursor, state.log.top) === 0) return state.cursor;
+    const cursor = this.#place();
+    if (comparePositions(cursor, state.log.top) === 0) return cursor;
     // Never needed as long as every append is announced; it makes a lost announcement a delay instead of a standstill.
     this.#owner.ready(this);
     return null;
@@ -110,6 +121,10 @@ export class Attachment {
   /** Asks the host anew with the cursor, with the rights of now. */
   reattach(): void {
     if (this.#state.kind === 'over') return;
+    if (this.#state.kind === 'asking') {
+      this.#isOutdated = true;
+      return;
+    }
     this.#release();
     const nowMs = this.#owner.clock.nowMs();
     if (nowMs - this.#reattachedAtMs > GATEWAY_LIMITS.reattachQuietMs) this.#reattaches = 0;
@@ -129,37 +144,33 @@ export class Attachment {
   /** Lets the chat go; nothing is sent for it any more. */
   stop(): void {
     this.#release();
-    this.#state = { kind: 'over' };
+    this.#state = OVER;
+  }
+
+  onAppend(): void {
+    if (!this.isReady && this.#state.kind === 'following') this.#owner.ready(this);
+  }
+
+  onEnd(): void {
+    this.reattach();
   }
 
   async #ask(): Promise<void> {
-    const round = ++this.#round;
-    this.#state = { kind: 'asking' };
+    this.#state = ASKING;
+    this.#isOutdated = false;
     const principal = this.#owner.principal();
     if (principal === null) {
       this.#end({ op: 'refused', chat: this.chat, error: errorBody('token_expired') });
       return;
     }
-    // The log may end between the host's answer and the moment in which it is handled here.
-    let ended = false;
-    const current = (): boolean => round === this.#round && this.#state.kind !== 'over';
-    const follower: Follower = {
-      onAppend: () => {
-        if (current() && this.#state.kind === 'following') this.#owner.ready(this);
-      },
-      onEnd: () => {
-        ended = true;
-        if (current() && this.#state.kind !== 'asking') this.reattach();
-      },
-    };
     try {
-      const attached = await this.#owner.host.attach(principal, this.chat, this.#cursor, follower);
-      if (!current()) {
+      const attached = await this.#owner.host.attach(principal, this.chat, this.#cursor, this);
+      if (this.#state.kind === 'over') {
         if ('detach' in attached) attached.detach();
         return;
       }
       this.#take(attached);
-      if (ended) this.reattach();
+      if (this.#isOutdated) this.reattach();
     } catch (error) {
       this.#owner.crash(error);
     }
@@ -171,7 +182,7 @@ export class Attachment {
         const { log, position, detach } = attached;
         assert(this.#cursor !== null, 'only a client with a cursor is resumed');
         this.#owner.control({ op: 'attached', chat: this.chat, outcome: 'resumed', position });
-        this.#state = { kind: 'following', log, cursor: this.#cursor, detach };
+        this.#state = { kind: 'following', log, detach };
         this.#owner.ready(this);
         return;
       }
@@ -198,7 +209,7 @@ export class Attachment {
     const { log, position, detach } = state;
     if (piece.last) {
       this.#cursor = position;
-      this.#state = { kind: 'following', log, cursor: position, detach };
+      this.#state = { kind: 'following', log, detach };
       this.#owner.ready(this);
     }
     this.#reattaches = 0;
@@ -206,7 +217,7 @@ export class Attachment {
   }
 
   #fillEvents(state: State & { readonly kind: 'following' }, bytesMax: number): Uint8Array | null {
-    const read = state.log.read(state.cursor, bytesMax);
+    const read = state.log.read(this.#place(), bytesMax);
     if (read === null) {
       // The ring went past this reader: what it missed comes merged, or as a snapshot.
       this.reattach();
@@ -214,25 +225,27 @@ export class Attachment {
     }
     if (read.bytes.length === 0) return null;
     this.#cursor = read.position;
-    this.#state = { ...state, cursor: read.position };
     this.#reattaches = 0;
     if (comparePositions(read.position, state.log.top) < 0) this.#owner.ready(this);
     return read.bytes;
   }
 
+  #place(): Position {
+    return must(this.#cursor, 'who follows has a place');
+  }
+
   #end(frame: ServerFrame): void {
-    this.#state = { kind: 'over' };
+    this.#state = OVER;
     this.#owner.control(frame);
     this.#owner.over(this);
   }
 
-  /** Lets go of the log or of the timer, whichever there is; an answer on its way becomes an old one. */
+  /** Lets go of the log or of the timer, whichever there is. */
   #release(): void {
-    this.#round += 1;
     const state = this.#state;
     if (state.kind === 'waiting') state.cancel();
     if (state.kind !== 'snapshot' && state.kind !== 'following') return;
-    this.#state = { kind: 'asking' };
+    this.#state = ASKING;
     state.detach();
   }
 }

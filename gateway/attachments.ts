@@ -1,6 +1,9 @@
 // The chats that one session follows, and whose turn it is to send.
 
+import type { ChatHost } from '../actors/host/api.ts';
+import type { Clock, Principal, Random } from '../actors/ports.ts';
 import { errorBody } from '../protocol/errors.ts';
+import type { ServerFrame } from '../protocol/frames.ts';
 import type { ChatId } from '../protocol/ids.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import type { Position } from '../protocol/position.ts';
@@ -12,34 +15,25 @@ export type AttachmentsOwner = Omit<AttachmentOwner, 'ready' | 'over'> & {
   wake(): void;
 };
 
-export class Attachments {
+export class Attachments implements AttachmentOwner {
   readonly #owner: AttachmentsOwner;
-  readonly #attachmentOwner: AttachmentOwner;
   /** At most `LIMITS.attachmentsPerSession`. */
   readonly #byChat = new Map<ChatId, Attachment>();
-  /** Those that have something to send, in the order in which they get their turn. */
-  readonly #ready = new Set<Attachment>();
+  /**
+   * Those that have something to send, in the order in which they get their turn; each is in it once (`isReady`). An
+   * array and a flag instead of a set: they are touched once per event and session.
+   */
+  #ready: Attachment[] = [];
   /** Attaches that the client asked for and the host has not answered, superseded ones included. */
   #asking = 0;
 
   constructor(owner: AttachmentsOwner) {
     this.#owner = owner;
-    this.#attachmentOwner = {
-      ...owner,
-      ready: (attachment) => {
-        if (!this.#isMine(attachment)) return;
-        this.#ready.add(attachment);
-        owner.wake();
-      },
-      over: (attachment) => {
-        if (this.#isMine(attachment)) this.detach(attachment.chat);
-      },
-    };
   }
 
   /** Something is ready to be sent. */
   get pending(): boolean {
-    return this.#ready.size > 0;
+    return this.#ready.length > 0;
   }
 
   /** One that is there is replaced; its late answers are let go. */
@@ -49,7 +43,7 @@ export class Attachments {
       this.#owner.control({ op: 'refused', chat, error: errorBody('too_many', undefined, 1000) });
       return;
     }
-    const attachment = new Attachment(chat, cursor, this.#attachmentOwner);
+    const attachment = new Attachment(chat, cursor, this);
     this.#byChat.set(chat, attachment);
     this.#asking += 1;
     void attachment.start().finally(() => {
@@ -68,7 +62,7 @@ export class Attachments {
     const attachment = this.#byChat.get(chat);
     if (attachment === undefined) return;
     this.#byChat.delete(chat);
-    this.#ready.delete(attachment);
+    if (attachment.isReady) this.#ready = this.#ready.filter((other) => other !== attachment);
     attachment.stop();
   }
 
@@ -77,20 +71,24 @@ export class Attachments {
     for (const attachment of this.#byChat.values()) attachment.reattach();
   }
 
-  /** About `bytesMax` of what is ready, the attachments taking turns. */
-  fill(bytesMax: number): Uint8Array[] {
-    const chunks: Uint8Array[] = [];
+  /** Adds about `bytesMax` of what is ready to `chunks`, the attachments taking turns. */
+  fill(bytesMax: number, chunks: Uint8Array[]): void {
+    if (bytesMax <= 0) return;
+    const turn = this.#ready;
+    // One that has more goes behind those that had no turn yet.
+    this.#ready = [];
     let left = bytesMax;
-    // One that has more goes to the end of the set, behind those that had no turn yet.
-    for (const attachment of this.#ready) {
+    let turns = 0;
+    for (const attachment of turn) {
       if (left <= 0) break;
-      this.#ready.delete(attachment);
+      turns += 1;
+      attachment.isReady = false;
       const chunk = attachment.fill(left);
       if (chunk === null) continue;
       chunks.push(chunk);
       left -= chunk.length;
     }
-    return chunks;
+    if (turns < turn.length) this.#ready = [...turn.slice(turns), ...this.#ready];
   }
 
   /** Where the client stands, for each chat of which it was sent everything. */
@@ -108,7 +106,40 @@ export class Attachments {
     for (const chat of this.#byChat.keys()) this.detach(chat);
   }
 
-  #isMine(attachment: Attachment): boolean {
-    return this.#byChat.get(attachment.chat) === attachment;
+  // ------------------------------------------------------------------------------------------ for the attachments
+
+  get host(): ChatHost {
+    return this.#owner.host;
+  }
+
+  get clock(): Clock {
+    return this.#owner.clock;
+  }
+
+  get random(): Random {
+    return this.#owner.random;
+  }
+
+  principal(): Principal | null {
+    return this.#owner.principal();
+  }
+
+  control(frame: ServerFrame): void {
+    this.#owner.control(frame);
+  }
+
+  ready(attachment: Attachment): void {
+    if (attachment.isReady) return;
+    attachment.isReady = true;
+    this.#ready.push(attachment);
+    if (this.#ready.length === 1) this.#owner.wake();
+  }
+
+  over(attachment: Attachment): void {
+    if (this.#byChat.get(attachment.chat) === attachment) this.detach(attachment.chat);
+  }
+
+  crash(error: unknown): void {
+    this.#owner.crash(error);
   }
 }

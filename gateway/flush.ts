@@ -45,12 +45,19 @@ export class Flusher {
 
 /** Where chunks are joined when they are small enough: sockets copy, so that one buffer serves all sessions. */
 const scratch = new Uint8Array(256 * 1024);
+/** What was joined last: followers of the same chats send the same chunks one after the other. */
+let latest: { readonly chunks: readonly Uint8Array[]; readonly joined: Uint8Array } = { chunks: [], joined: scratch };
 
 /** The chunks as one; the chunk itself when it is alone, else bytes that are valid until the next call. */
 export function joinChunks(chunks: readonly Uint8Array[]): Uint8Array {
   const [first] = chunks;
   assert(first !== undefined, 'there is something to join');
   if (chunks.length === 1) return first;
+  if (!areSame(chunks, latest.chunks)) latest = { chunks, joined: joinAnew(chunks) };
+  return latest.joined;
+}
+
+function joinAnew(chunks: readonly Uint8Array[]): Uint8Array {
   let total = 0;
   for (const chunk of chunks) total += chunk.length;
   const joined = total <= scratch.length ? scratch.subarray(0, total) : new Uint8Array(total);
@@ -60,4 +67,9 @@ export function joinChunks(chunks: readonly Uint8Array[]): Uint8Array {
     offset += chunk.length;
   }
   return joined;
+}
+
+/** The same objects in the same order: what a log has handed out is never written to. */
+function areSame(a: readonly Uint8Array[], b: readonly Uint8Array[]): boolean {
+  return a.length === b.length && a.every((chunk, i) => chunk === b[i]);
 }

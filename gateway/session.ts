@@ -406,7 +406,7 @@ export class Session {
       this.#beating = false;
       if (this.#state.kind === 'live') {
         const { attachments } = this.#state;
-        chunks.push(...attachments.fill(bytesMax - waiting));
+        attachments.fill(bytesMax - waiting, chunks);
         if (attachments.pending) this.#wake();
       }
     }

@@ -24,6 +24,8 @@ type Entry = {
   readonly event: ChatEvent;
 };
 
+const NOTHING = new Uint8Array(0);
+
 type ReadResult = { readonly bytes: Uint8Array; readonly position: Position };
 
 /** Where a cursor lies: in the ring, before it, or at a place that this log has not reached. */
@@ -50,8 +52,11 @@ export class StreamLog implements ReadableLog {
   /** Entries before this index have left the ring. */
   #head = 0;
   #ringBytes = 0;
-  #seq = 0;
-  #reads = new Map<number, ReadResult>();
+  #top: Position;
+  /** Reads at the present top, by the seq that they begin behind. */
+  readonly #reads = new Map<number, ReadResult>();
+  /** The latest of them and its cursor: followers that keep up share both objects, so that one look is enough. */
+  #latest: { readonly cursor: Position; readonly result: ReadResult } | null = null;
 
   constructor(opening: LogOpening) {
     this.chat = opening.chat.id;
@@ -59,11 +64,12 @@ export class StreamLog implements ReadableLog {
     this.#chatBytes = uuidToBytes(opening.chat.id);
     this.#sealed = opening.sealed;
     this.view = new LiveView(opening);
+    this.#top = { epoch: opening.epoch, seq: 0 };
     this.append({ kind: 'epoch', after: opening.sealed });
   }
 
   get top(): Position {
-    return { epoch: this.epoch, seq: this.#seq };
+    return this.#top;
   }
 
   get followers(): number {
@@ -86,13 +92,14 @@ export class StreamLog implements ReadableLog {
     const textBytes = event.kind === 'block' && event.type === 'delta' ? utf8Length(event.text) : 0;
     this.view.apply(event, textBytes);
     const span = 1 + this.#dropSuperseded(event);
-    this.#seq += 1;
-    const position = this.top;
+    const position = { epoch: this.epoch, seq: this.#top.seq + 1 };
+    this.#top = position;
     const frame = encodeEventFrame(this.#chatBytes, { position, span, event });
-    this.#entries.push({ seq: this.#seq, span, frame, event });
+    this.#entries.push({ seq: position.seq, span, frame, event });
     this.#ringBytes += frame.length;
     this.#evict();
     this.#reads.clear();
+    this.#latest = null;
     for (const follower of this.#followers) follower.onAppend();
     return position;
   }
@@ -103,18 +110,20 @@ export class StreamLog implements ReadableLog {
       const goesOn = this.#sealed !== null && this.#sealed.epoch === cursor.epoch && this.#sealed.seq === cursor.seq;
       return goesOn && this.#floor() === 0 ? 'here' : 'evicted';
     }
-    if (cursor.seq > this.#seq) return 'ahead';
+    if (cursor.seq > this.#top.seq) return 'ahead';
     return cursor.seq >= this.#floor() ? 'here' : 'evicted';
   }
 
   read(cursor: Position, bytesMax: number): ReadResult | null {
+    const latest = this.#latest;
+    if (latest !== null && latest.cursor === cursor && latest.result.bytes.length <= bytesMax) return latest.result;
     if (this.place(cursor) !== 'here') return null;
     const after = cursor.epoch === this.epoch ? cursor.seq : 0;
-    if (after === this.#seq) return { bytes: new Uint8Array(0), position: this.top };
+    if (after === this.#top.seq) return { bytes: NOTHING, position: this.#top };
     const cached = this.#reads.get(after);
-    if (cached !== undefined && cached.bytes.length <= bytesMax) return cached;
-    const result = this.#collect(after, bytesMax);
+    const result = cached !== undefined && cached.bytes.length <= bytesMax ? cached : this.#collect(after, bytesMax);
     if (this.#reads.size < CHAT_LIMITS.cachedReads) this.#reads.set(after, result);
+    this.#latest = { cursor, result };
     return result;
   }
 
@@ -132,7 +141,7 @@ export class StreamLog implements ReadableLog {
       seq = this.#entry(index - 1).seq;
     }
     const joined = frames.length === 1 ? must(frames[0], 'one frame was collected') : joinFrames(frames);
-    return { bytes: joined, position: { epoch: this.epoch, seq } };
+    return { bytes: joined, position: seq === this.#top.seq ? this.#top : { epoch: this.epoch, seq } };
   }
 
   /** The frame for the entry, with the deltas behind it that continue the same block merged into it. */
@@ -194,7 +203,7 @@ export class StreamLog implements ReadableLog {
   /** The seq before the oldest entry: the lowest cursor of this epoch that can be served. */
   #floor(): number {
     const oldest = this.#entries[this.#head];
-    return oldest === undefined ? this.#seq : oldest.seq - oldest.span;
+    return oldest === undefined ? this.#top.seq : oldest.seq - oldest.span;
   }
 
   #entry(index: number): Entry {

@@ -19,39 +19,35 @@ export async function attachTo(
 ): Promise<Attached | 'ended'> {
   if (actor.ended !== null) return 'ended';
   let since = cursor;
-  let attached = false;
-  // Until the caller has its answer it is this function that sees to an end of the log.
-  const guarded: Follower = {
-    onAppend: () => follower.onAppend(),
-    onEnd: () => {
-      if (attached) follower.onEnd();
-    },
-  };
-  let at = actor.attach(cursor, guarded);
+  // It keeps the chat here until the caller has its answer: so long it is this function that sees to an end of the log.
+  const placeholder: Follower = { onAppend: () => undefined, onEnd: () => undefined };
+  let at = actor.attach(cursor, placeholder);
   if (at.outcome === 'ahead') {
     // A cursor above what this actor knows: either another owner has a higher epoch, or storage was set back and the
     // place never was. Only storage can tell.
     await actor.confirm();
     if (actor.ended !== null) return 'ended';
     since = null;
-    at = actor.attach(null, guarded);
+    at = actor.attach(null, placeholder);
   }
   if (at.outcome === 'ahead') return 'ended';
-  const { position, detach } = at;
+  const { outcome, position, detach: release } = at;
   const log = actor.streamLog;
-  attached = at.outcome === 'resumed';
-  if (at.outcome === 'resumed') return { outcome: 'resumed', log, position, detach };
+  if (outcome === 'resumed') {
+    release();
+    return { outcome, log, position, detach: log.follow(follower) };
+  }
   const { chat, queue } = log.view;
   const live = log.view.turn();
   const changes = await actor.deps.store.changes(actor.chat, since, position);
   if (actor.ended !== null) return 'ended';
+  release();
   if (changes.outcome === 'unavailable') {
-    detach();
     return { outcome: 'refused', error: errorBody('unavailable', undefined, 1_000) };
   }
-  attached = true;
   const { dropOlder, messages, removed, hasOlder, retracted } = changes.value;
   const disowned = cursor !== null && since === null;
   const head = { drop_older: dropOlder, disowned, retracted, removed, has_older: hasOlder, chat, queue, live };
-  return { outcome: 'snapshot', log, position, nextPiece: snapshotPieces(head, messages), detach };
+  const nextPiece = snapshotPieces(head, messages);
+  return { outcome, log, position, nextPiece, detach: log.follow(follower) };
 }
