@@ -1,5 +1,6 @@
 // The benchmarks by name: a new one is a file of its own and an entry here.
 
 import type { Benchmark } from './benchmark.ts';
+import { fanout } from './fanout.ts';
 
-export const BENCHMARKS: ReadonlyMap<string, Benchmark> = new Map<string, Benchmark>();
+export const BENCHMARKS: ReadonlyMap<string, Benchmark> = new Map<string, Benchmark>([['fanout', fanout]]);

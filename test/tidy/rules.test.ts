@@ -73,8 +73,10 @@ const CASES: Readonly<Record<RuleName, { readonly bad: readonly Planted[]; reado
       ['test/sim/a.ts', "import { setTimeout } from 'node:timers/promises';"],
       ['test/sim/a.ts', 'await sleep(5);'],
       ['test/sim/a.ts', 'setInterval(f, 5);'],
+      ['test/bench/a.test.ts', 'await sleep(5);'],
     ],
     good: [
+      ['test/bench/a.ts', 'await sleep(windowMs);'],
       ['actors/a.ts', 'setTimeout(f, 5);'],
       ['actors/a.test.ts', 'AbortSignal.timeout(5)'],
     ],
@@ -150,6 +152,7 @@ describe('import rules', () => {
     ['actors/a.ts', "new Worker(new URL('../storage/worker.ts', import.meta.url))"],
     ['gateway/a.ts', "import '../loadtest/b.ts';"],
     ['gateway/a.ts', "import { App } from 'uWebSockets.js';"],
+    ['test/bench/a.ts', "import { App } from 'uWebSockets.js';"],
     ['loadtest/a.ts', "import { b } from '../gateway/b.ts';"],
     ['gateway/a.ts', "import { b } from '../test/support/b.ts';"],
     ['actors/a.test.ts', "import { b } from '../storage/b.ts';"],
@@ -157,6 +160,7 @@ describe('import rules', () => {
   const ALLOWED: readonly Planted[] = [
     ['storage/a.ts', "import type { B } from '../actors/ports.ts';"],
     ['gateway/uws.ts', "import { App } from 'uWebSockets.js';"],
+    ['test/bench/support/bare-uws.ts', "import { App } from 'uWebSockets.js';"],
     ['actors/chat/a.ts', "import { x } from 'xstate';\nimport { y } from '../models/y.ts';"],
     ['actors/a.test.ts', "import { b } from '../test/support/b.ts';"],
     ['test/a.ts', "import { b } from '../gateway/b.ts';"],

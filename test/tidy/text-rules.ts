@@ -62,8 +62,12 @@ export const noSkippedTests: Rule = perFile(isTest, (file) => matches(file, SKIP
 
 const SLEEP = /\bset(?:Timeout|Interval)\s*\(|\btimers\/promises\b|\bAtomics\.wait\b|\bawait\s+sleep\s*\(/g;
 
+/** A benchmark measures over a span of time: it waits by nature. Its tests do not. */
+const isBenchmark = (file: SourceFile): boolean =>
+  file.path.startsWith('test/bench/') && !file.path.endsWith('.test.ts');
+
 export const noSleepsInTests: Rule = perFile(
-  (file) => isCode(file) && isTest(file),
+  (file) => isCode(file) && isTest(file) && !isBenchmark(file),
   (file) => matches(file, SLEEP, 'await an event or step a simulated clock (a deadline: AbortSignal.timeout)'),
 );
 

@@ -1,0 +1,53 @@
+// That each benchmark runs, checks what it receives and writes its figures. What the figures are is not judged here: the
+// machine is shared with everything else that the tests do.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+type Report = {
+  readonly bench: string;
+  readonly void: boolean;
+  readonly faults: readonly string[];
+  readonly aims: Readonly<Record<string, unknown>>;
+  readonly ratios?: Readonly<Record<string, number>>;
+  readonly machine: { readonly cores: number };
+};
+
+let folder: string;
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'parley-bench-test-'));
+});
+
+afterAll(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function quick(name: string): Promise<Report> {
+  const file = join(folder, `${name}.json`);
+  const main = new URL('main.ts', import.meta.url).pathname;
+  const child = spawn(process.execPath, [main, name, '--quick', '--json', file], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let said = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    said = (said + text).slice(-2_000);
+  });
+  const [code] = (await once(child, 'close')) as [number | null];
+  expect(code, said).toBe(0);
+  return JSON.parse(readFileSync(file, 'utf8')) as Report;
+}
+
+describe('npm run bench', () => {
+  test('[bench] fanout: every receiver gets every event in its order, and the ratios are written', async () => {
+    const report = await quick('fanout');
+    expect(report).toMatchObject({ bench: 'fanout', void: false, faults: [] });
+    expect(Object.keys(report.ratios ?? {})).toEqual(['uws', 'ws']);
+    for (const ratio of Object.values(report.ratios ?? {})) expect(ratio).toBeGreaterThan(0);
+    expect(Object.keys(report.aims)).toEqual(['ratios.uws', 'ratios.ws', 'met']);
+    expect(report.machine.cores).toBeGreaterThan(0);
+  });
+});
