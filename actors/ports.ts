@@ -59,7 +59,8 @@ export type ModelBinding = {
   readonly provider: string;
   /** The provider's id of the model, an opaque string. */
   readonly providerModel: string;
-  readonly maxOutputTokens: number;
+  /** Null: the provider decides. */
+  readonly maxOutputTokens: number | null;
   /** Micro-dollars of an attempt; null is unpriced. */
   cost(usage: Usage): bigint | null;
 };
@@ -75,7 +76,7 @@ export type ModelRequest = {
   readonly model: string;
   readonly system: readonly string[];
   readonly items: readonly PromptItem[];
-  readonly maxOutputTokens: number;
+  readonly maxOutputTokens: number | null;
   readonly chat: ChatId;
   readonly attempt: AttemptId;
   /** From 1 in each step: the scripted model fails by it. */

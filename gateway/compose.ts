@@ -5,7 +5,12 @@ import { resolve } from 'node:path';
 import { CHAT_DEFAULTS, type ChatSettings } from '../actors/chat/settings.ts';
 import { NodeChatHost } from '../actors/host/chat-host.ts';
 import { HOST_DEFAULTS, type HostSettings } from '../actors/host/settings.ts';
-import { modelCatalogue, type ModelCatalogue, type ProviderConfig } from '../actors/models/catalogue.ts';
+import {
+  modelCatalogue,
+  type CatalogueConfig,
+  type ModelCatalogue,
+  type ProviderConfig,
+} from '../actors/models/catalogue.ts';
 import type { Clock, Random } from '../actors/ports.ts';
 import { openStore, type OpenStore } from '../storage/store.ts';
 import { createAuthenticator, type JwtOptions } from './authentication.ts';
@@ -118,13 +123,24 @@ function readyModels(config: Config, clock: Clock): ModelCatalogue {
   const { defaultModel } = config;
   const anthropic = access(config.anthropicApiKey, config.anthropicBaseUrl);
   const openai = access(config.openaiApiKey, config.openaiBaseUrl);
-  const result = modelCatalogue({ clock, anthropic, openai, scripted: true, defaultModel });
+  const compatible = compatibleServer(config);
+  const result = modelCatalogue({ clock, anthropic, openai, compatible, scripted: true, defaultModel });
   if (result.outcome === 'fault') throw new StartError(`${result.fault} See --default-model (PARLEY_DEFAULT_MODEL).`);
   return result.catalogue;
 }
 
 function access(apiKey: string | null, baseUrl: string | null): ProviderConfig | null {
   return apiKey === null ? null : { apiKey, baseUrl, models: [] };
+}
+
+function compatibleServer(config: Config): CatalogueConfig['compatible'] {
+  const { compatibleBaseUrl: baseUrl, compatibleApiKey: apiKey, compatibleMaxOutputTokens: maxOutputTokens } = config;
+  if (baseUrl === null) return null;
+  const models = config.compatibleModels.map((model) => ({
+    model,
+    ...(maxOutputTokens === null ? {} : { maxOutputTokens }),
+  }));
+  return { apiKey, baseUrl, models };
 }
 
 function jwtOptions(config: Config, dataDir: string): JwtOptions {

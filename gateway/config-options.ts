@@ -20,6 +20,9 @@ export type Option<T> = {
   readonly schema: z.ZodType<T, string>;
 };
 
+/** As the catalogue takes them: providers' names of models are opaque, but have no blanks. */
+const MODEL_NAME = /^[\w.:@/-]{1,200}$/;
+
 const SYSTEM_PROMPT_BYTES_MAX = 128 * 1024;
 
 const text = z.string().min(1, 'must not be empty');
@@ -137,6 +140,35 @@ export const OPTIONS = {
     unit: 'URL',
     doc: 'Another address of the OpenAI API, with its /v1: a proxy or a test server.',
     schema: url(['http:', 'https:']),
+  }),
+  compatibleBaseUrl: optional({
+    env: 'PARLEY_COMPATIBLE_BASE_URL',
+    unit: 'URL',
+    doc: 'A server that speaks OpenAI chat completions, up to what comes before /chat/completions: http://127.0.0.1:11434/v1.',
+    schema: url(['http:', 'https:']).refine(
+      (value) => !/\/chat\/completions\/*$/.test(value),
+      'must end before /chat/completions, usually in /v1',
+    ),
+  }),
+  compatibleApiKey: optional({
+    env: 'PARLEY_COMPATIBLE_API_KEY',
+    secret: true,
+    unit: 'key',
+    doc: 'Key for that server. Not set: none is sent.',
+    schema: text,
+  }),
+  compatibleModels: option({
+    env: 'PARLEY_COMPATIBLE_MODELS',
+    unit: 'names',
+    default: '',
+    doc: 'Its models, as it names them, separated by commas: qwen3:8b is offered as compatible/qwen3:8b. No other is asked for.',
+    schema: list.pipe(z.array(z.string().regex(MODEL_NAME, 'must be names such as qwen3:8b, separated by commas'))),
+  }),
+  compatibleMaxOutputTokens: optional({
+    env: 'PARLEY_COMPATIBLE_MAX_OUTPUT_TOKENS',
+    unit: 'tokens',
+    doc: 'Most tokens of one answer of theirs. Not set: the server decides; some refuse a limit beyond their window.',
+    schema: whole(1, 10_000_000),
   }),
   defaultModel: optional({
     env: 'PARLEY_DEFAULT_MODEL',

@@ -117,6 +117,33 @@ describe('faults', () => {
     for (const host of ['localhost', '127.0.0.1', '127.1.2.3', '::1']) expect(faults(['--host', host])).toEqual([]);
   });
 
+  test('[gateway] a compatible server and its models are set together, its URL as far as /v1', () => {
+    const url = 'http://127.0.0.1:11434/v1';
+    const models = 'qwen3:8b, meta-llama/Llama-3';
+    expect(config([], { PARLEY_COMPATIBLE_BASE_URL: url, PARLEY_COMPATIBLE_MODELS: models })).toMatchObject({
+      compatibleBaseUrl: url,
+      compatibleModels: ['qwen3:8b', 'meta-llama/Llama-3'],
+      compatibleApiKey: null,
+      compatibleMaxOutputTokens: null,
+    });
+    expect(faults(['--compatible-base-url', url])).toEqual([
+      expect.stringMatching(/^--compatible-base-url .* needs the names of its models: set --compatible-models/),
+    ]);
+    expect(faults(['--compatible-models', models])).toEqual([
+      expect.stringMatching(/^--compatible-models .* set --compatible-base-url/),
+    ]);
+    expect(faults([], { PARLEY_COMPATIBLE_API_KEY: 'hunter2' })).toEqual([
+      expect.stringMatching(/^PARLEY_COMPATIBLE_API_KEY .* set --compatible-base-url/),
+    ]);
+    expect(faults(['--compatible-base-url', `${url}/chat/completions`, '--compatible-models', 'm'])).toEqual([
+      expect.stringMatching(/must end before \/chat\/completions, usually in \/v1, not "/),
+    ]);
+    expect(faults(['--compatible-base-url', url, '--compatible-models', 'a b'])).toEqual([
+      expect.stringMatching(/^--compatible-models .* must be names such as qwen3:8b, separated by commas/),
+    ]);
+    expect(faults(['--compatible-base-url', 'localhost:11434', '--compatible-models', 'm'])).toHaveLength(1);
+  });
+
   test('[gateway] secrets are not taken as arguments and not repeated in faults', () => {
     const given = faults(['--jwt-secret=hunter2', '--anthropic-api-key', 'hunter2'], {
       PARLEY_JWT_SECRET: 'hunter2',

@@ -162,6 +162,7 @@ function contradictions(config: Config): string[] {
         'Set PARLEY_JWT_SECRET, or listen on 127.0.0.1.',
     );
   }
+  faults.push(...compatibleFaults(config));
   if (config.outboxSoftBytes >= config.outboxHardBytes) {
     faults.push(`${howToSet('outboxSoftBytes')} must be below ${howToSet('outboxHardBytes')}.`);
   }
@@ -172,6 +173,17 @@ function contradictions(config: Config): string[] {
     faults.push(`${howToSet('framesPerSecond')} must not be above ${howToSet('framesBurst')}.`);
   }
   return faults;
+}
+
+/** The server and its models are only of use together. */
+function compatibleFaults({ compatibleBaseUrl, compatibleModels, compatibleApiKey }: Config): string[] {
+  const offersModels = Array.isArray(compatibleModels) && compatibleModels.length > 0;
+  if (typeof compatibleBaseUrl === 'string' && Array.isArray(compatibleModels) && !offersModels) {
+    return [`${howToSet('compatibleBaseUrl')} needs the names of its models: set ${howToSet('compatibleModels')}.`];
+  }
+  if (compatibleBaseUrl !== null || (!offersModels && compatibleApiKey === null)) return [];
+  const set = offersModels ? 'compatibleModels' : 'compatibleApiKey';
+  return [`${howToSet(set)} is for a server of your own: set ${howToSet('compatibleBaseUrl')}.`];
 }
 
 function meant(written: string, known: readonly string[], prefix: string): string {

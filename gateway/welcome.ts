@@ -18,7 +18,7 @@ export function welcomeText({ config, defaulted }: Configured, node: RunningNode
       `Database  the embedded one, in ${dataDir}. It survives kill -9, not power loss. Set DATABASE_URL for Postgres.`,
     );
   }
-  if (config.anthropicApiKey === null && config.openaiApiKey === null) {
+  if (config.anthropicApiKey === null && config.openaiApiKey === null && config.compatibleBaseUrl === null) {
     choices.push(
       'Model     scripted: it answers without a provider. Set ANTHROPIC_API_KEY for Anthropic, OPENAI_API_KEY for OpenAI.',
     );

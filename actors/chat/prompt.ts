@@ -23,7 +23,7 @@ export type RequestSource = {
   readonly chat: ChatId;
   readonly attempt: AttemptOpening;
   readonly providerModel: string;
-  readonly maxOutputTokens: number;
+  readonly maxOutputTokens: number | null;
   readonly system: readonly string[];
   readonly items: readonly PromptItem[];
 };

@@ -6,13 +6,12 @@
 
 import type { MessageCreateParamsStreaming, MessageParam, TextBlockParam } from '@anthropic-ai/sdk/resources/messages';
 
+import { must } from '../../protocol/assert.ts';
 import type { ModelRequest, PromptItem } from '../ports.ts';
 import { ANTHROPIC, decodeBlocks } from './anthropic-blocks.ts';
+import { BLANK_MESSAGE } from './blank-message.ts';
 
 type ContentBlocks = Extract<MessageParam['content'], readonly unknown[]>;
-
-/** What stands for a user's message without a visible character: the API refuses blank text, and the turn must go on. */
-const BLANK_MESSAGE = '(an empty message)';
 
 /** The body of the request; null when there is no message to send. */
 export function anthropicRequest(request: ModelRequest): MessageCreateParamsStreaming | null {
@@ -25,7 +24,7 @@ export function anthropicRequest(request: ModelRequest): MessageCreateParamsStre
   const system = systemBlocks(request.system);
   return {
     model: request.model,
-    max_tokens: request.maxOutputTokens,
+    max_tokens: must(request.maxOutputTokens, 'the API wants a limit, so the catalogue gives one'),
     cache_control: { type: 'ephemeral' },
     ...(system.length === 0 ? {} : { system }),
     messages,

@@ -10,7 +10,7 @@ import { MessageAccumulator } from './anthropic-stream.ts';
 import { guardedFetch } from './guarded-fetch.ts';
 import { modelError } from './provider-errors.ts';
 import { HEADERS_TIMEOUT_MS, SILENT_LOGGER } from './sdk-options.ts';
-import { attemptResult, readStream } from './stream-attempt.ts';
+import { DRAIN_MS, attemptResult, readStream } from './stream-attempt.ts';
 
 export type AnthropicOptions = {
   readonly apiKey: string;
@@ -41,6 +41,7 @@ async function stream(options: AnthropicOptions, { request, sink, signal }: Call
   const source = {
     clock: options.clock,
     requestIdHeader: 'request-id',
+    drainMs: DRAIN_MS,
     open: (requestSignal: AbortSignal) => sdk.messages.create(body, { signal: requestSignal }).withResponse(),
     classify: classifyError,
   };

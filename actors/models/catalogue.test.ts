@@ -5,7 +5,14 @@ import { FREE } from './price.ts';
 
 const CLOCK = { nowMs: () => 0, after: () => () => undefined };
 const KEY = { apiKey: 'k', baseUrl: null, models: [] };
-const NOTHING: CatalogueConfig = { clock: CLOCK, anthropic: null, openai: null, scripted: false, defaultModel: null };
+const NOTHING: CatalogueConfig = {
+  clock: CLOCK,
+  anthropic: null,
+  openai: null,
+  compatible: null,
+  scripted: false,
+  defaultModel: null,
+};
 
 function ready(config: Partial<CatalogueConfig>): ModelCatalogue {
   const result = modelCatalogue({ ...NOTHING, ...config });
@@ -53,6 +60,26 @@ describe('the catalogue', () => {
     const catalogue = ready({ anthropic: { ...KEY, models: [model] }, defaultModel: 'anthropic/m-1' });
     expect(catalogue.list()).toEqual([{ id: 'anthropic/m-1', default: true }]);
     expect(catalogue.find('anthropic/m-1')).toMatchObject({ maxOutputTokens: 100, contextWindow: 1_000, price: FREE });
+  });
+
+  test('[models] of a compatible server exactly the models that are listed, whatever their names hold', () => {
+    const models = [{ model: 'qwen3:8b' }, { model: 'meta-llama/Llama-3.1-8B', maxOutputTokens: 9 }];
+    const compatible = { apiKey: null, baseUrl: 'http://127.0.0.1:11434/v1', models };
+    const catalogue = ready({ compatible, scripted: true });
+    expect(catalogue.list().map(({ id }) => id)).toEqual([
+      'compatible/qwen3:8b',
+      'compatible/meta-llama/Llama-3.1-8B',
+      'scripted',
+    ]);
+    expect(catalogue.find('compatible/qwen3:8b')).toMatchObject({
+      provider: 'compatible',
+      providerModel: 'qwen3:8b',
+      maxOutputTokens: null,
+      price: null,
+    });
+    expect(catalogue.find('compatible/meta-llama/Llama-3.1-8B')).toMatchObject({ maxOutputTokens: 9 });
+    expect(catalogue.find('compatible/gpt-of-tomorrow')).toBeNull();
+    expect(ready({ anthropic: KEY }).find('compatible/qwen3:8b')).toBeNull();
   });
 
   test.each([

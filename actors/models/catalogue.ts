@@ -3,6 +3,7 @@
 
 import type { Clock, ModelBinding, ModelClient, ModelDirectory } from '../ports.ts';
 import { anthropicModel } from './anthropic.ts';
+import { chatCompletionsModel } from './chat-completions.ts';
 import { openAiModel } from './openai-responses.ts';
 import { costMicros, FREE, type ModelPrice } from './price.ts';
 import { scriptedModel } from './scripted.ts';
@@ -16,10 +17,18 @@ export type ModelConfig = {
   readonly price?: ModelPrice;
 };
 
-/** `models` lists what is known of some; any other may be used too. */
+/** `models` lists what is known of some; any other of the provider may be used too. */
 export type ProviderConfig = {
   readonly apiKey: string;
   readonly baseUrl: string | null;
+  readonly models: readonly ModelConfig[];
+};
+
+/** A server that speaks chat completions. Exactly these models: it may be a gateway to hundreds, at any price. */
+export type CompatibleConfig = {
+  /** Null: it wants none. */
+  readonly apiKey: string | null;
+  readonly baseUrl: string;
   readonly models: readonly ModelConfig[];
 };
 
@@ -29,6 +38,7 @@ export type CatalogueConfig = {
   readonly anthropic: ProviderConfig | null;
   /** Null without a key. */
   readonly openai: ProviderConfig | null;
+  readonly compatible: CompatibleConfig | null;
   readonly scripted: boolean;
   /** The id of the default; null: the first of the list. */
   readonly defaultModel: string | null;
@@ -54,7 +64,7 @@ export const SCRIPTED_ID = 'scripted';
 /** What a key offers when the configuration names no model. */
 const DEFAULTS = { anthropic: [{ model: 'claude-sonnet-5-5' }], openai: [{ model: 'gpt-6-astra' }] } as const;
 
-/** All current models allow at least this much; a longer answer ends with `max_tokens`, which the user sees. */
+/** All current models of theirs allow at least this much; a longer answer ends with `max_tokens`, which the user sees. */
 const MAX_OUTPUT_TOKENS = 16_384;
 
 export function modelCatalogue(config: CatalogueConfig): CatalogueResult {
@@ -85,13 +95,18 @@ type Provider = {
   /** Ids for people to choose from. */
   readonly listed: readonly string[];
   readonly known: ReadonlyMap<string, ModelConfig>;
+  /** Models that are not known may be used too. */
+  readonly isOpen: boolean;
+  /** Where nothing else is known. */
+  readonly maxOutputTokens: number | null;
 };
 
 /** In the order in which they are offered. */
-function providersOf({ clock, anthropic, openai }: CatalogueConfig): readonly Provider[] {
+function providersOf({ clock, anthropic, openai, compatible }: CatalogueConfig): readonly Provider[] {
   return [
     ...(anthropic === null ? [] : [provider('anthropic', anthropicModel({ ...anthropic, clock }), anthropic)]),
     ...(openai === null ? [] : [provider('openai', openAiModel({ ...openai, clock }), openai)]),
+    ...(compatible === null ? [] : [compatibleProvider(clock, compatible)]),
   ];
 }
 
@@ -101,8 +116,22 @@ function provider(name: keyof typeof DEFAULTS, client: ModelClient, { models }: 
     name,
     client,
     listed: offered.map(({ model }) => `${name}/${model}`),
-    known: new Map(models.map((model) => [model.model, model])),
+    known: byName(models),
+    isOpen: true,
+    maxOutputTokens: MAX_OUTPUT_TOKENS,
   };
+}
+
+function compatibleProvider(clock: Clock, { apiKey, baseUrl, models }: CompatibleConfig): Provider {
+  const known = byName(models);
+  const listed = Array.from(known.keys(), (model) => `compatible/${model}`);
+  const client = chatCompletionsModel({ apiKey, baseUrl, clock });
+  // Windows of all sizes: many of these servers refuse a limit that does not fit into what the prompt leaves.
+  return { name: 'compatible', client, listed, known, isOpen: false, maxOutputTokens: null };
+}
+
+function byName(models: readonly ModelConfig[]): ReadonlyMap<string, ModelConfig> {
+  return new Map(models.map((model) => [model.model, model]));
 }
 
 function finder(providers: readonly Provider[], played: ModelEntry | null): (id: string) => ModelEntry | null {
@@ -113,13 +142,14 @@ function finder(providers: readonly Provider[], played: ModelEntry | null): (id:
     const found = providers.find((one) => one.name === name);
     if (found === undefined || providerModel === undefined) return null;
     const model = found.known.get(providerModel);
+    if (model === undefined && !found.isOpen) return null;
     const price = model?.price ?? null;
     return {
       id,
       client: found.client,
       provider: found.name,
       providerModel,
-      maxOutputTokens: model?.maxOutputTokens ?? MAX_OUTPUT_TOKENS,
+      maxOutputTokens: model?.maxOutputTokens ?? found.maxOutputTokens,
       contextWindow: model?.contextWindow ?? null,
       price,
       cost: (usage) => costMicros(usage, price),

@@ -49,6 +49,8 @@ const KIND_BY_TYPE: Readonly<Record<string, ModelErrorKind>> = {
   invalid_authentication_error: 'unauthorized',
   permission_error: 'unauthorized',
   not_found_error: 'model_not_found',
+  // llama.cpp; vLLM says it in a sentence.
+  exceed_context_size_error: 'context_overflow',
   invalid_request_error: 'bad_request',
   image_generation_user_error: 'bad_request',
 };
@@ -90,7 +92,9 @@ function isApiError(error: unknown): error is ResponseError {
   return error instanceof APIError;
 }
 
-function errorKind({ status, code, type, message }: Stated): ModelErrorKind {
+function errorKind({ status: sent, code, type, message }: Stated): ModelErrorKind {
+  // vLLM repeats the status as the code, which within a stream is all that it says.
+  const status = sent ?? (typeof code === 'number' && code >= 400 && code <= 599 ? code : null);
   const byCode = kindIn(KIND_BY_CODE, code);
   if (byCode !== null && byCode !== 'bad_request') return byCode;
   const byType = kindIn(KIND_BY_TYPE, type);

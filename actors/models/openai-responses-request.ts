@@ -7,10 +7,8 @@
 import type { ResponseCreateParamsStreaming, ResponseInputItem } from 'openai/resources/responses/responses';
 
 import type { ModelRequest, PromptItem } from '../ports.ts';
+import { BLANK_MESSAGE } from './blank-message.ts';
 import { OPENAI, decodeItems } from './openai-responses-items.ts';
-
-/** What stands for a user's message without a visible character: the turn must go on. */
-const BLANK_MESSAGE = '(an empty message)';
 
 /** The body of the request; null when there is no message to send. */
 export function responsesRequest(request: ModelRequest): ResponseCreateParamsStreaming | null {

@@ -6,7 +6,7 @@ import { classifyOpenAiError } from './openai-errors.ts';
 import { estimatedInputTokens, responsesRequest } from './openai-responses-request.ts';
 import { ResponseAccumulator } from './openai-responses-stream.ts';
 import { modelError } from './provider-errors.ts';
-import { attemptResult, readStream } from './stream-attempt.ts';
+import { DRAIN_MS, attemptResult, readStream } from './stream-attempt.ts';
 
 export type OpenAiOptions = {
   readonly apiKey: string;
@@ -36,6 +36,7 @@ async function stream(options: OpenAiOptions, { request, sink, signal }: Call): 
   const source = {
     clock,
     requestIdHeader: OPENAI_REQUEST_ID,
+    drainMs: DRAIN_MS,
     open: (requestSignal: AbortSignal) => sdk.responses.create(body, { signal: requestSignal }).withResponse(),
     classify: classifyOpenAiError,
   };

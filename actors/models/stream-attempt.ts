@@ -30,6 +30,8 @@ export type Answer = {
 export type StreamSource = {
   readonly clock: Clock;
   readonly requestIdHeader: string;
+  /** How long the body may go on after the terminal event. */
+  readonly drainMs: number;
   /** Sends the request; rejects with whatever its SDK throws. */
   open(signal: AbortSignal): Promise<{ readonly data: AsyncIterable<unknown>; readonly response: Response }>;
   classify(error: unknown, nowMs: number): ModelError;
@@ -40,7 +42,7 @@ export type StreamEnd =
   | { readonly how: 'failed'; readonly error: ModelError };
 
 /** After the terminal event the body should end at once, which keeps the connection for the next request; else we hang up. */
-const DRAIN_MS = 250;
+export const DRAIN_MS = 250;
 
 /** Sends one request and reads its stream to whatever end it has. */
 export async function readStream(source: StreamSource, answer: Answer, signal: AbortSignal): Promise<StreamEnd> {
@@ -62,7 +64,7 @@ export async function readStream(source: StreamSource, answer: Answer, signal: A
     for await (const event of events) {
       if (signal.aborted) break;
       answer.apply(event);
-      if (answer.complete) stopDraining ??= source.clock.after(DRAIN_MS, abort);
+      if (answer.complete) stopDraining ??= source.clock.after(source.drainMs, abort);
     }
     return ended();
   } catch (error) {

@@ -14,6 +14,7 @@ export type Endpoint = {
 export type Exchange = {
   /** From 1, over all protocols. */
   readonly number: number;
+  readonly path: string;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   /** Parsed; null when it is no JSON. */
@@ -112,7 +113,7 @@ export class FakeServer {
     const endpoint = this.#endpoints.find((candidate) => candidate.speaks(path));
     // What a server says that knows nothing of the API: no JSON.
     if (endpoint === undefined) response.writeHead(404, { 'content-type': 'text/plain' }).end('404 page not found\n');
-    else await endpoint.answer({ number, request, response, body, gone });
+    else await endpoint.answer({ number, path, request, response, body, gone });
   }
 
   #watch(request: IncomingMessage, response: ServerResponse, received: Received): AbortSignal {

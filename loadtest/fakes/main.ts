@@ -5,6 +5,7 @@
 import { parseArgs } from 'node:util';
 
 import { anthropicProtocol } from './anthropic-server.ts';
+import { chatCompletionsProtocol } from './chat-completions-server.ts';
 import { FakeServer } from './fake-server.ts';
 import { ResponsesEndpoint } from './responses-server.ts';
 import { FAKE_HELP } from './scenario.ts';
@@ -36,6 +37,7 @@ async function main(): Promise<void> {
   const fake = new FakeServer([
     new ScenarioEndpoint(anthropicProtocol({ defaults })),
     new ResponsesEndpoint({ defaults }),
+    new ScenarioEndpoint(chatCompletionsProtocol({ defaults })),
   ]);
   await fake.listen(count('--port', values.port, 65_535));
   process.stdout.write(`${fake.url}\n`);

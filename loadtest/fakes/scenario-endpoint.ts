@@ -29,12 +29,13 @@ export type Protocol<Context> = {
   /** The whole stream of a scenario, without its failure. */
   message(scenario: Scenario, context: Context): Iterable<Step>;
   /** An error within a 200, of a type that a directive or a test named. */
-  errorEvent(type: string): Iterable<Step>;
+  errorEvent(type: string, context: Context): Iterable<Step>;
 };
 
 export type Received = {
   readonly number: number;
   readonly method: string;
+  readonly path: string;
   readonly headers: IncomingHttpHeaders;
   readonly body: unknown;
 };
@@ -77,11 +78,11 @@ export class ScenarioEndpoint<Context> implements Endpoint {
   }
 
   async answer(exchange: Exchange): Promise<void> {
-    const { number, request, response, body } = exchange;
+    const { number, path, request, response, body } = exchange;
     const id = `req_fake_${String(number).padStart(6, '0')}`;
     response.setHeader(this.#protocol.requestIdHeader, id);
     const { method = 'GET', headers } = request;
-    const received = this.#protocol.receive({ number, method, headers, body });
+    const received = this.#protocol.receive({ number, method, path, headers, body });
     if (!('context' in received)) {
       this.#refuse(response, received, id);
       return;
@@ -113,7 +114,7 @@ export class ScenarioEndpoint<Context> implements Endpoint {
     const failure = fails ? scenario.failure : null;
     if (failure !== null && (await this.#failBefore(failure, exchange))) return;
     const steps = this.#protocol.message(scenario, context);
-    await this.#stream(this.#perform(steps, scenario, failure), scenario.chunks, exchange);
+    await this.#stream(this.#perform(steps, { scenario, failure, context }), scenario.chunks, exchange);
   }
 
   /** Failures that come before the stream; false when this one comes later. */
@@ -135,12 +136,13 @@ export class ScenarioEndpoint<Context> implements Endpoint {
   }
 
   /** The steps at the scenario's pace, up to the place of its failure. */
-  *#perform(steps: Iterable<Step>, scenario: Scenario, failure: Failure | null): Generator<Step> {
+  *#perform(steps: Iterable<Step>, performance: Performance<Context>): Generator<Step> {
+    const { scenario, failure, context } = performance;
     let deltas = 0;
     for (const step of steps) {
       const at = step.do === 'event' ? step.at : undefined;
       if (at !== undefined && failure !== null && 'after' in failure && failure.after === deltas) {
-        yield* this.#fail(failure, step);
+        yield* this.#fail(failure, step, context);
         return;
       }
       if (at === 'delta' && scenario.paceMs > 0) yield { do: 'wait', ms: scenario.paceMs };
@@ -150,10 +152,10 @@ export class ScenarioEndpoint<Context> implements Endpoint {
     }
   }
 
-  *#fail(failure: Failure, next: Step): Generator<Step> {
+  *#fail(failure: Failure, next: Step, context: Context): Generator<Step> {
     switch (failure.kind) {
       case 'event':
-        yield* this.#protocol.errorEvent(failure.type);
+        yield* this.#protocol.errorEvent(failure.type, context);
         yield { do: 'end' };
         return;
       case 'cut':
@@ -201,6 +203,12 @@ export class ScenarioEndpoint<Context> implements Endpoint {
     return count;
   }
 }
+
+type Performance<Context> = {
+  readonly scenario: Scenario;
+  readonly failure: Failure | null;
+  readonly context: Context;
+};
 
 /** A server that speaks one protocol, for tests. */
 export class FakeProvider<Context> extends FakeServer {

@@ -4,11 +4,14 @@ import { afterAll, beforeAll } from 'vitest';
 
 import { anthropicModel } from '../../actors/models/anthropic.ts';
 import { openAiModel } from '../../actors/models/openai-responses.ts';
+import { chatCompletionsModel } from '../../actors/models/chat-completions.ts';
 import { scriptedText } from '../../actors/models/script-text.ts';
 import { scriptedModel } from '../../actors/models/scripted.ts';
 import type { ModelClient } from '../../actors/ports.ts';
 import { type FakeAnthropic, startFakeAnthropic } from '../../loadtest/fakes/anthropic-server.ts';
 import { type FakeResponses, startFakeResponses } from '../../loadtest/fakes/responses-server.ts';
+import { type FakeChatCompletions, startFakeChatCompletions } from '../../loadtest/fakes/chat-completions-server.ts';
+import { DIALECTS, PREFIX } from './chat-completions-fixture.ts';
 import { modelContract } from './contract.ts';
 import { REAL_CLOCK } from './support.ts';
 
@@ -66,3 +69,25 @@ modelContract('openai responses', {
   unicode: `fake: chunks=byte text=${JSON.stringify(UNICODE)}`,
   unicodeText: UNICODE,
 });
+let compatible: FakeChatCompletions;
+beforeAll(async () => {
+  compatible = await startFakeChatCompletions();
+});
+afterAll(() => compatible.stop());
+
+for (const dialect of DIALECTS) {
+  modelContract(`chat completions of ${dialect}`, {
+    client: () => {
+      const baseUrl = `${compatible.url}${PREFIX[dialect]}/v1`;
+      return chatCompletionsModel({ apiKey: null, baseUrl, clock: REAL_CLOCK });
+    },
+    twelve: 'fake: tokens=12',
+    reasoning: 'fake: thinking=3 tokens=5',
+    burst: 'fake: tokens=12 chunks=joined',
+    endless: 'fake: tokens=5000 pace=2ms',
+    silent: 'fake: tokens=10 fail=silence@2',
+    failing: 'fake: tokens=10 fail=overloaded_error@4 times=1000',
+    unicode: `fake: chunks=byte text=${JSON.stringify(UNICODE)}`,
+    unicodeText: UNICODE,
+  });
+}
