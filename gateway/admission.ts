@@ -29,10 +29,15 @@ export type AdmissionRules = {
   readonly connectsBurst: number;
 };
 
+/** Why an upgrade is refused. */
+export const REFUSALS = ['host', 'origin', 'protocol', 'address_rate', 'full', 'draining'] as const;
+export type Refusal = (typeof REFUSALS)[number];
+
 export type Verdict =
   | { readonly admitted: true }
   | {
       readonly admitted: false;
+      readonly reason: Refusal;
       readonly status: string;
       /** One plain sentence. */
       readonly body: string;
@@ -58,18 +63,19 @@ export class Admission {
 
   /** Judges a request that wants to become a session; `sessions` are open. */
   judge(request: UpgradeRequest, sessions: number, nowMs: number): Verdict {
-    if (!this.hostAllowed(request.host)) return refuse('403 Forbidden', HOST_REFUSED);
+    if (!this.hostAllowed(request.host)) return refuse('host', '403 Forbidden', HOST_REFUSED);
     if (!this.#originAllowed(request))
-      return refuse('403 Forbidden', 'This origin is not allowed here; see PARLEY_ALLOWED_ORIGINS.');
+      return refuse('origin', '403 Forbidden', 'This origin is not allowed here; see PARLEY_ALLOWED_ORIGINS.');
     if (!offers(request.protocols)) {
-      return refuse('400 Bad Request', `The WebSocket subprotocol must be ${SUBPROTOCOL}.`);
+      return refuse('protocol', '400 Bad Request', `The WebSocket subprotocol must be ${SUBPROTOCOL}.`);
     }
     const waitMs = this.#connect(request.address, nowMs);
     if (waitMs > 0) {
-      return refuse('429 Too Many Requests', 'Too many connections from this address.', Math.ceil(waitMs / 1000));
+      const body = 'Too many connections from this address.';
+      return refuse('address_rate', '429 Too Many Requests', body, Math.ceil(waitMs / 1000));
     }
     if (sessions >= this.#rules.sessionsMax) {
-      return refuse('503 Service Unavailable', 'This node has as many connections as it may have.', 5);
+      return refuse('full', '503 Service Unavailable', 'This node has as many connections as it may have.', 5);
     }
     return { admitted: true };
   }
@@ -78,7 +84,7 @@ export class Admission {
   hostAllowed(host: string): boolean {
     const name = hostName(host);
     if (this.#hosts.has(name)) return true;
-    return this.#rules.loopback ? LOOPBACK_NAMES.has(name) : this.#hosts.size === 0;
+    return this.#rules.loopback ? namesLoopback(name) : this.#hosts.size === 0;
   }
 
   #originAllowed({ origin, host }: UpgradeRequest): boolean {
@@ -105,6 +111,11 @@ export class Admission {
   }
 }
 
+/** Whether a `Host` header names this machine by a loopback name. */
+export function namesLoopback(host: string): boolean {
+  return LOOPBACK_NAMES.has(hostName(host));
+}
+
 /** Whether the node is reached on this machine only. */
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host);
@@ -126,6 +137,6 @@ function offers(protocols: string): boolean {
   return protocols.split(',').some((name) => name.trim() === SUBPROTOCOL);
 }
 
-function refuse(status: string, body: string, retryAfterSeconds: number | null = null): Verdict {
-  return { admitted: false, status, body, retryAfterSeconds };
+function refuse(reason: Refusal, status: string, body: string, retryAfterSeconds: number | null = null): Verdict {
+  return { admitted: false, reason, status, body, retryAfterSeconds };
 }

@@ -15,6 +15,7 @@ import { errorBody } from '../protocol/errors.ts';
 import type { ServerFrame, SnapshotPiece } from '../protocol/frames.ts';
 import type { ChatId } from '../protocol/ids.ts';
 import { comparePositions, type Position } from '../protocol/position.ts';
+import type { GatewayCounts } from './counts.ts';
 import { GATEWAY_LIMITS } from './limits.ts';
 
 /** What an attachment needs from its session. */
@@ -22,6 +23,7 @@ export type AttachmentOwner = {
   readonly host: ChatHost;
   readonly clock: Clock;
   readonly random: Random;
+  readonly counts: GatewayCounts;
   /** Whose rights count, at each question to the host anew; null when the credential is over. */
   principal(): Principal | null;
   /** Queues a control frame; it leaves before anything that `fill` gives afterwards. */
@@ -131,6 +133,7 @@ export class Attachment implements Follower {
     this.#reattachedAtMs = nowMs;
     this.#reattaches += 1;
     if (this.#reattaches > GATEWAY_LIMITS.reattachesMax) {
+      this.#owner.counts.limits.add('reattachesMax');
       this.#end({ op: 'refused', chat: this.chat, error: errorBody('unavailable', 'the chat cannot be followed now') });
       return;
     }
@@ -217,13 +220,17 @@ export class Attachment implements Follower {
   }
 
   #fillEvents(state: State & { readonly kind: 'following' }, bytesMax: number): Uint8Array | null {
-    const read = state.log.read(this.#place(), bytesMax);
+    const place = this.#place();
+    const read = state.log.read(place, bytesMax);
     if (read === null) {
       // The ring went past this reader: what it missed comes merged, or as a snapshot.
       this.reattach();
       return null;
     }
     if (read.bytes.length === 0) return null;
+    // Seqs begin anew with an epoch.
+    const { epoch, seq } = read.position;
+    this.#owner.counts.eventsOut += epoch === place.epoch ? seq - place.seq : seq;
     this.#cursor = read.position;
     this.#reattaches = 0;
     if (comparePositions(read.position, state.log.top) < 0) this.#owner.ready(this);

@@ -8,6 +8,7 @@ import type { ChatId } from '../protocol/ids.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import type { Position } from '../protocol/position.ts';
 import { Attachment, type AttachmentOwner } from './attachment.ts';
+import type { GatewayCounts } from './counts.ts';
 
 /** What the attachments need from their session. */
 export type AttachmentsOwner = Omit<AttachmentOwner, 'ready' | 'over'> & {
@@ -31,6 +32,10 @@ export class Attachments implements AttachmentOwner {
     this.#owner = owner;
   }
 
+  get size(): number {
+    return this.#byChat.size;
+  }
+
   /** Something is ready to be sent. */
   get pending(): boolean {
     return this.#ready.length > 0;
@@ -40,6 +45,7 @@ export class Attachments implements AttachmentOwner {
   attach(chat: ChatId, cursor: Position | null): void {
     this.detach(chat);
     if (this.#byChat.size >= LIMITS.attachmentsPerSession || this.#asking >= LIMITS.attachmentsPerSession) {
+      this.#owner.counts.limits.add('attachmentsPerSession');
       this.#owner.control({ op: 'refused', chat, error: errorBody('too_many', undefined, 1000) });
       return;
     }
@@ -107,6 +113,10 @@ export class Attachments implements AttachmentOwner {
   }
 
   // ------------------------------------------------------------------------------------------ for the attachments
+
+  get counts(): GatewayCounts {
+    return this.#owner.counts;
+  }
 
   get host(): ChatHost {
     return this.#owner.host;

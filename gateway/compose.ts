@@ -18,6 +18,7 @@ import type { Config } from './config.ts';
 import { developmentSecret, forgetDevelopmentToken, issueDevelopmentToken } from './development-access.ts';
 import { Gateway } from './gateway.ts';
 import { type Logger } from './logger.ts';
+import { Metrics } from './metrics/service.ts';
 import { NodeLease } from './node-lease.ts';
 import { Recurring } from './recurring.ts';
 import { StartError } from './start-error.ts';
@@ -34,6 +35,8 @@ export type NodeOptions = {
 export type RunningNode = {
   /** Where clients connect: `ws://127.0.0.1:7077/v1/ws`. */
   readonly url: string;
+  /** Where metrics are served; null when they are off. */
+  readonly metricsUrl: string | null;
   /** For development on this machine; null when the node was given a secret. */
   readonly developmentToken: string | null;
   readonly embedded: boolean;
@@ -90,11 +93,15 @@ async function assemble(config: Config, options: NodeOptions, teardown: Teardown
       return Promise.resolve(reasons.filter((reason) => reason !== null));
     },
   });
+  const metrics = new Metrics({ config, gateway, host, store: database, logger: nodeLogger });
+  // The last to go of what is seen: a graceful stop is worth watching.
+  teardown.add('metrics', () => metrics.stop());
   await gateway.start();
   teardown.add('gateway', () => gateway.stop());
   teardown.add('flush', twoTurns);
   teardown.add('host', () => host.drain());
   teardown.add('clients', () => Promise.resolve(gateway.drain()));
+  await metrics.start();
   const developmentToken =
     config.jwtSecret === null ? await issueDevelopmentToken(dataDir, { url: gateway.url, jwt, clock }) : null;
   if (developmentToken === null) forgetDevelopmentToken(dataDir);
@@ -106,8 +113,10 @@ async function assemble(config: Config, options: NodeOptions, teardown: Teardown
   teardown.add('pruning', () => pruning.stop());
   // The pid is that of the node itself, not of the npm and the shell around it.
   const { pid } = process;
-  nodeLogger.info('node up', { url: gateway.url, pid, embedded: database.embedded, models: models.list().length });
-  return { url: gateway.url, developmentToken, embedded: database.embedded, models, stop: () => teardown.run() };
+  const { embedded } = database;
+  const urls = { url: gateway.url, metricsUrl: metrics.url };
+  nodeLogger.info('node up', { ...urls, pid, embedded, models: models.list().length });
+  return { ...urls, developmentToken, embedded, models, stop: () => teardown.run() };
 }
 
 function openDatabase(

@@ -93,6 +93,12 @@ export const OPTIONS = {
     doc: 'Port to listen on; 0 takes any free one.',
     schema: whole(0, 65_535),
   }),
+  metricsPort: optional({
+    env: 'PARLEY_METRICS_PORT',
+    unit: 'port|off',
+    doc: 'Port of http://127.0.0.1:<port>/metrics; 0 takes any free one. Not set: 7078, or a free one if that is taken.',
+    schema: z.union([z.literal('off'), whole(0, 65_535)], 'must be a whole number from 0 to 65535, or off'),
+  }),
   dataDir: option({
     env: 'PARLEY_DATA_DIR',
     unit: 'folder',

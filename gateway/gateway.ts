@@ -4,9 +4,11 @@ import type { ChatHost } from '../actors/host/api.ts';
 import type { Clock, Random } from '../actors/ports.ts';
 import type { NodeId } from '../protocol/ids.ts';
 import { LIMITS } from '../protocol/limits.ts';
-import { Admission, isLoopback } from './admission.ts';
+import { Admission, isLoopback, type UpgradeRequest, type Verdict } from './admission.ts';
 import type { Authenticate } from './authentication.ts';
 import type { Config } from './config.ts';
+import { GatewayCounts } from './counts.ts';
+import { CountedHost } from './counted-host.ts';
 import { Flusher } from './flush.ts';
 import { HeartbeatWheel } from './heartbeat-wheel.ts';
 import { GATEWAY_LIMITS } from './limits.ts';
@@ -37,6 +39,7 @@ const GOODBYE_MS = 100;
 /** Created by `startGateway`; stopped once. */
 export class Gateway {
   readonly registry: SessionRegistry;
+  readonly counts = new GatewayCounts();
   readonly #parts: GatewayParts;
   readonly #admission: Admission;
   readonly #context: SessionContext;
@@ -58,10 +61,11 @@ export class Gateway {
     const heartbeatMs = LIMITS.heartbeatMs;
     this.#context = {
       node,
-      host,
+      host: new CountedHost(host, this.counts),
       clock,
       random,
-      authenticate,
+      authenticate: counted(authenticate, this.counts),
+      counts: this.counts,
       logger,
       heartbeatMs,
       registry: this.registry,
@@ -73,23 +77,19 @@ export class Gateway {
 
   /** Listens. Throws a `StartError`. */
   async start(): Promise<void> {
-    const { config, logger, clock } = this.#parts;
+    const { config, logger } = this.#parts;
     this.#server = await startServer({
       host: config.host,
       port: config.port,
       socketBufferBytesMax: config.outboxHardBytes + GATEWAY_LIMITS.socketSlackBytes,
       logger,
       hostAllowed: (host) => this.#admission.hostAllowed(host),
-      judge: (request) =>
-        this.#draining
-          ? {
-              admitted: false,
-              status: '503 Service Unavailable',
-              body: 'This node goes down.',
-              retryAfterSeconds: Math.ceil(config.drainSpreadMs / 1000),
-            }
-          : this.#admission.judge(request, this.registry.size, clock.nowMs()),
-      open: (socket) => new Session(this.#newSessionId(), socket, this.#context),
+      judge: (request) => this.#judge(request),
+      traffic: this.counts,
+      open: (socket) => {
+        this.counts.sessionsOpened += 1;
+        return new Session(this.#newSessionId(), socket, this.#context);
+      },
       pages: { '/healthz': () => Promise.resolve(HEALTHY), '/readyz': () => this.#ready() },
     });
   }
@@ -122,6 +122,15 @@ export class Gateway {
     this.#server = null;
   }
 
+  #judge(request: UpgradeRequest): Verdict {
+    const { config, clock } = this.#parts;
+    const verdict = this.#draining
+      ? goingDown(config.drainSpreadMs)
+      : this.#admission.judge(request, this.registry.size, clock.nowMs());
+    if (!verdict.admitted) this.counts.refused(verdict.reason);
+    return verdict;
+  }
+
   async #ready(): Promise<HttpAnswer> {
     const reasons = this.#draining ? ['the node goes down'] : await this.#parts.notReady();
     const ready = reasons.length === 0;
@@ -134,6 +143,25 @@ export class Gateway {
   #newSessionId(): string {
     return Buffer.from(this.#parts.random.bytes(8)).toString('hex');
   }
+}
+
+function goingDown(drainSpreadMs: number): Verdict {
+  return {
+    admitted: false,
+    reason: 'draining',
+    status: '503 Service Unavailable',
+    body: 'This node goes down.',
+    retryAfterSeconds: Math.ceil(drainSpreadMs / 1000),
+  };
+}
+
+/** Counts what became of credentials. */
+function counted(authenticate: Authenticate, counts: GatewayCounts): Authenticate {
+  return async (token) => {
+    const authentication = await authenticate(token);
+    counts.authentications.add(authentication.outcome === 'accepted' ? 'accepted' : authentication.code);
+    return authentication;
+  };
 }
 
 const HEALTHY: HttpAnswer = { status: '200 OK', body: JSON.stringify({ alive: true }) };

@@ -3,12 +3,13 @@
 
 import { decodeClientMessage, type IncomingClientFrame } from '../protocol/codec.ts';
 import type { ErrorBody } from '../protocol/errors.ts';
+import type { FrameLimit } from '../protocol/limits.ts';
 import { GATEWAY_LIMITS } from './limits.ts';
 
 /** A frame with its share of the bytes of its message, or the place at which bytes were no frame. */
 export type Incoming =
   | { readonly kind: 'frame'; readonly frame: IncomingClientFrame; readonly bytes: number }
-  | { readonly kind: 'fault'; readonly error: ErrorBody; readonly bytes: 0 };
+  | { readonly kind: 'fault'; readonly error: ErrorBody; readonly limit: FrameLimit | null; readonly bytes: 0 };
 
 export class Inbox {
   #waiting: Incoming[] = [];
@@ -16,17 +17,18 @@ export class Inbox {
 
   /** Decodes a message and takes its frames in; says how many they were. Keeps nothing of `message`. */
   take(message: Uint8Array): number {
-    const { frames, error } = decodeClientMessage(message);
+    const { frames, error, limit = null } = decodeClientMessage(message);
     const bytes = Math.ceil(message.length / Math.max(1, frames.length));
     for (const frame of frames) this.#waiting.push({ kind: 'frame', frame, bytes });
     this.#bytes += bytes * frames.length;
-    if (error !== null) this.#waiting.push({ kind: 'fault', error, bytes: 0 });
+    if (error !== null) this.#waiting.push({ kind: 'fault', error, limit, bytes: 0 });
     return frames.length;
   }
 
-  /** More waits than a client may send before its credential is verified. */
-  get full(): boolean {
-    return this.#waiting.length > GATEWAY_LIMITS.waitingFrames || this.#bytes > GATEWAY_LIMITS.inboundBytesPerSession;
+  /** The limit that is passed by what waits; null: none is. */
+  get full(): 'waitingFrames' | 'inboundBytesPerSession' | null {
+    if (this.#waiting.length > GATEWAY_LIMITS.waitingFrames) return 'waitingFrames';
+    return this.#bytes > GATEWAY_LIMITS.inboundBytesPerSession ? 'inboundBytesPerSession' : null;
   }
 
   next(): Incoming | null {

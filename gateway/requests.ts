@@ -7,13 +7,13 @@ export class Requests {
   #count = 0;
   #bytes = 0;
 
-  /** Takes a request of `bytes` in; false, and not taken, when as many wait as may. `leave` takes it out. */
-  enter(bytes: number): boolean {
-    if (this.#count >= LIMITS.requestsPerSession) return false;
-    if (this.#bytes + bytes > GATEWAY_LIMITS.inboundBytesPerSession) return false;
+  /** Takes a request of `bytes` in; or gives the limit that keeps it out. `leave` takes it out again. */
+  enter(bytes: number): 'requestsPerSession' | 'inboundBytesPerSession' | null {
+    if (this.#count >= LIMITS.requestsPerSession) return 'requestsPerSession';
+    if (this.#bytes + bytes > GATEWAY_LIMITS.inboundBytesPerSession) return 'inboundBytesPerSession';
     this.#count += 1;
     this.#bytes += bytes;
-    return true;
+    return null;
   }
 
   leave(bytes: number): void {

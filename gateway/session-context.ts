@@ -4,6 +4,7 @@ import type { ChatHost } from '../actors/host/api.ts';
 import type { Clock, Random } from '../actors/ports.ts';
 import type { NodeId } from '../protocol/ids.ts';
 import type { Authenticate } from './authentication.ts';
+import type { GatewayCounts } from './counts.ts';
 import type { Flusher } from './flush.ts';
 import type { HeartbeatWheel } from './heartbeat-wheel.ts';
 import type { SessionLimits } from './limits.ts';
@@ -22,4 +23,5 @@ export type SessionContext = {
   readonly heartbeatMs: number;
   readonly limits: SessionLimits;
   readonly logger: Logger;
+  readonly counts: GatewayCounts;
 };

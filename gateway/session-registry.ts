@@ -3,10 +3,12 @@
 import type { Random } from '../actors/ports.ts';
 import type { CloseReason } from '../protocol/close-codes.ts';
 import type { OwnerId } from '../protocol/ids.ts';
+import { type SessionMeasure, type SessionsMeasure, sumSessions } from './counts.ts';
 
 /** A session towards the registry. Neither call throws. */
 export type RegisteredSession = {
   readonly heldBytes: number;
+  readonly measure: SessionMeasure;
   announceDrain(afterMs: number): void;
   close(reason: CloseReason): void;
 };
@@ -36,6 +38,11 @@ export class SessionRegistry {
 
   get closed(): ReadonlyMap<CloseReason | 'gone', number> {
     return this.#closed;
+  }
+
+  /** Looks at every session: for whoever scrapes now and then. */
+  measure(): SessionsMeasure {
+    return sumSessions([...this.#sessions].map((session) => session.measure));
   }
 
   add(session: RegisteredSession): void {

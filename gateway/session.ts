@@ -16,6 +16,7 @@ import { Attachments, type AttachmentsOwner } from './attachments.ts';
 import type { Credential } from './authentication.ts';
 import { armExpiry } from './expiry-timer.ts';
 import { joinChunks } from './flush.ts';
+import type { GatewayLimit, SessionMeasure } from './counts.ts';
 import { Inbox, type Incoming } from './inbox.ts';
 import { GATEWAY_LIMITS } from './limits.ts';
 import { Outbox } from './outbox.ts';
@@ -59,7 +60,7 @@ export class Session {
     this.#context = context;
     const { clock, limits, registry } = context;
     this.#bucket = new TokenBucket({ perSecond: limits.framesPerSecond, burst: limits.framesBurst }, clock.nowMs());
-    this.#cancelDeadline = clock.after(limits.helloTimeoutMs, () => this.close('hello_timeout'));
+    this.#cancelDeadline = clock.after(limits.helloTimeoutMs, () => this.#over('helloTimeoutMs', 'hello_timeout'));
     registry.add(this);
   }
 
@@ -97,6 +98,13 @@ export class Session {
   }
 
   // ---------------------------------------------------------------------------------------------- from the node
+
+  get measure(): SessionMeasure {
+    const state = this.#state;
+    const bufferedBytes = this.#socket.bufferedBytes();
+    const attachments = state.kind === 'live' ? state.attachments.size : 0;
+    return { state: state.kind, paused: this.#paused, outboxBytes: this.#outbox.bytes, bufferedBytes, attachments };
+  }
 
   announceDrain(afterMs: number): void {
     this.#control({ op: 'drain', afterMs });
@@ -136,6 +144,7 @@ export class Session {
       do {
         if (this.#state.kind === 'closing') return;
         const room = this.#context.limits.outboxSoftBytes - this.#socket.bufferedBytes();
+        if (room <= 0 && !this.#paused) this.#context.counts.limits.add('outboxSoftBytes');
         this.#paused = room <= 0;
         if (!this.#paused) this.#send(Math.min(room, GATEWAY_LIMITS.joinedBytes));
       } while (!this.#paused && !this.#outbox.isEmpty);
@@ -149,7 +158,7 @@ export class Session {
     if (this.#paused) {
       this.#stalledBeats += 1;
       if (this.#stalledBeats > GATEWAY_LIMITS.stalledBeatsMax) {
-        this.close('slow');
+        this.#over('stalledBeatsMax', 'slow');
         return;
       }
     }
@@ -160,12 +169,15 @@ export class Session {
 
   #receive(bytes: Uint8Array): void {
     if (bytes.length > LIMITS.inboundMessageBytes) {
-      this.close('too_large', `a message has at most ${LIMITS.inboundMessageBytes} bytes`);
+      this.#over('inboundMessageBytes', 'too_large', `a message has at most ${LIMITS.inboundMessageBytes} bytes`);
       return;
     }
     const frames = this.#inbox.take(bytes);
-    if (!this.#bucket.take(Math.max(1, frames), this.#context.clock.nowMs()) || this.#inbox.full) {
-      this.close('rate_limited', 'too many frames');
+    this.#context.counts.framesIn += frames;
+    const isFast = !this.#bucket.take(Math.max(1, frames), this.#context.clock.nowMs());
+    const limit = isFast ? 'framesPerSecond' : this.#inbox.full;
+    if (limit !== null) {
+      this.#over(limit, 'rate_limited', 'too many frames');
       return;
     }
     void this.#work();
@@ -193,6 +205,7 @@ export class Session {
     if (state.kind === 'closing') return null;
     if (incoming.kind === 'fault') {
       const { code, message } = incoming.error;
+      if (incoming.limit !== null) this.#context.counts.limits.add(incoming.limit);
       this.close(code === 'too_large' ? 'too_large' : 'bad_frame', message);
       return null;
     }
@@ -262,7 +275,7 @@ export class Session {
     const { credential } = authentication;
     const { owner, role } = credential.principal;
     if (!registry.enter(owner)) {
-      this.close('too_many', 'this owner has too many open connections');
+      this.#over('sessionsPerOwner', 'too_many', 'this owner has too many open connections');
       return;
     }
     const live: Live = {
@@ -311,9 +324,10 @@ export class Session {
   // ---------------------------------------------------------------------------------------------------- live
 
   #attachmentsOwner(live: () => Live): AttachmentsOwner {
-    const { host, clock, random } = this.#context;
+    const { host, clock, random, counts } = this.#context;
     return {
       host,
+      counts,
       clock,
       random,
       principal: () => this.#principal(live()),
@@ -334,7 +348,9 @@ export class Session {
       this.#refuse(request, errorBody('token_expired'));
       return;
     }
-    if (!live.requests.enter(bytes)) {
+    const limit = live.requests.enter(bytes);
+    if (limit !== null) {
+      this.#context.counts.limits.add(limit);
       this.#refuse(request, errorBody('too_many', 'requests without a reply', 1000));
       return;
     }
@@ -360,7 +376,7 @@ export class Session {
     this.#cancelDeadline();
     const { clock, limits } = this.#context;
     const end = { expiresAtMs, graceMs: limits.tokenGraceMs };
-    this.#cancelDeadline = armExpiry(clock, end, () => this.close('token_expired'));
+    this.#cancelDeadline = armExpiry(clock, end, () => this.#over('tokenGraceMs', 'token_expired'));
   }
 
   // -------------------------------------------------------------------------------------------------- outbound
@@ -386,7 +402,7 @@ export class Session {
     const isOver = (): boolean => !this.#outbox.isEmpty && this.heldBytes + frame.length > outboxHardBytes;
     // Many replies within one turn of the loop say nothing about the reader: they go out now, if the socket takes them.
     if (isOver()) this.flush();
-    if (isOver()) this.close('slow');
+    if (isOver()) this.#over('outboxHardBytes', 'slow');
     if (!this.#isOpen()) return;
     this.#outbox.push(frame);
     this.#wake();
@@ -418,6 +434,12 @@ export class Session {
 
   #isOpen(): boolean {
     return this.#state.kind !== 'closing';
+  }
+
+  /** Closes for a limit that was reached. */
+  #over(limit: GatewayLimit, reason: CloseReason, detail?: string): void {
+    this.#context.counts.limits.add(limit);
+    this.close(reason, detail);
   }
 
   #crash(error: unknown): void {

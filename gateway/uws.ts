@@ -51,6 +51,11 @@ export type SocketHandler = {
 
 export type HttpAnswer = { readonly status: string; readonly body: string };
 
+export type Traffic = {
+  received(bytes: number): void;
+  sent(bytes: number): void;
+};
+
 export type ServerParts = {
   readonly host: string;
   /** 0: any free one. */
@@ -61,6 +66,8 @@ export type ServerParts = {
   hostAllowed(host: string): boolean;
   judge(request: UpgradeRequest): Verdict;
   open(socket: ClientSocket): SocketHandler;
+  /** Told of every WebSocket message. */
+  readonly traffic: Traffic;
   /** GET path → its answer, in JSON. */
   readonly pages: Readonly<Record<string, () => Promise<HttpAnswer>>>;
 };
@@ -82,16 +89,19 @@ type UserData = { handler: SocketHandler | null; socket: UwsSocket | null };
 
 class UwsSocket implements ClientSocket {
   readonly #ws: WebSocket<UserData>;
+  readonly #traffic: Traffic;
   #open = true;
   /** Something may be buffered: asking uWS costs a tenth of what sending a message does. */
   #isBuffering = false;
 
-  constructor(ws: WebSocket<UserData>) {
+  constructor(ws: WebSocket<UserData>, traffic: Traffic) {
     this.#ws = ws;
+    this.#traffic = traffic;
   }
 
   send(bytes: Uint8Array): void {
     if (!this.#open) return;
+    this.#traffic.sent(bytes.length);
     // One message needs no cork: uWS writes header and payload in one piece by itself.
     const status = this.#ws.send(bytes, true, false);
     this.#isBuffering = status !== 1;
@@ -170,12 +180,13 @@ function addSocketRoute(app: TemplatedApp, parts: ServerParts): void {
     sendPingsAutomatically: true,
     upgrade: (res, req, context) => upgrade(res, req, { context, parts }),
     open: (ws) => {
-      const socket = new UwsSocket(ws);
+      const socket = new UwsSocket(ws, parts.traffic);
       const data = ws.getUserData();
       data.socket = socket;
       data.handler = parts.open(socket);
     },
     message: (ws, message, isBinary) => {
+      parts.traffic.received(message.byteLength);
       guarded(ws, (handler) => {
         if (isBinary) handler.receive(new Uint8Array(message));
         else handler.receiveText();

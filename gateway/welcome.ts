@@ -12,6 +12,7 @@ export function welcomeText({ config, defaulted }: Configured, node: RunningNode
   if (node.developmentToken !== null) {
     lines.push('  Talk to it with     npm run chat', `  Development token   ${node.developmentToken}`);
   }
+  if (node.metricsUrl !== null) lines.push(`  Metrics             ${node.metricsUrl}`);
   const choices: string[] = [];
   if (node.embedded) {
     choices.push(

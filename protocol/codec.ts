@@ -13,7 +13,7 @@ import { EVENT_KINDS, type PositionedEvent } from './events.ts';
 import { asArray, asBool, asId, asMap, asPosition, asString, asUint, orNull } from './fields.ts';
 import { OPS, type Args, type ClientFrame, type ServerFrame, type SessionLimits } from './frames.ts';
 import { uuidToBytes, type ChatId, type CommandId } from './ids.ts';
-import { LIMITS } from './limits.ts';
+import { LIMITS, type FrameLimit } from './limits.ts';
 import type { Position } from './position.ts';
 import { ProtocolError } from './protocol-error.ts';
 import { CLIENT_SCAN_LIMITS, scan, SERVER_SCAN_LIMITS } from './scanner.ts';
@@ -44,6 +44,8 @@ export type DecodedClientMessage = {
   readonly frames: readonly IncomingClientFrame[];
   /** What stopped it (`bad_frame`, `bad_text`, `too_large`): the connection is closed after these frames. */
   readonly error: ErrorBody | null;
+  /** The limit that it was over, when it was that. */
+  readonly limit?: FrameLimit;
 };
 
 /** The body of a reply as it was first encoded; a retry is answered with the same bytes. */
@@ -112,7 +114,9 @@ export function encodeArgs(args: Args): Uint8Array {
 
 /** Decodes what came from a client. Never throws and keeps nothing of `bytes`. */
 export function decodeClientMessage(bytes: Uint8Array): DecodedClientMessage {
-  if (bytes.length > LIMITS.inboundMessageBytes) return { frames: [], error: errorBody('too_large') };
+  if (bytes.length > LIMITS.inboundMessageBytes) {
+    return { frames: [], error: errorBody('too_large'), limit: 'inboundMessageBytes' };
+  }
   if (bytes.length === 0) return { frames: [], error: errorBody('bad_frame', 'an empty message') };
   const { ends, fault } = scan(bytes, CLIENT_SCAN_LIMITS);
   const frames: IncomingClientFrame[] = [];
@@ -122,11 +126,16 @@ export function decodeClientMessage(bytes: Uint8Array): DecodedClientMessage {
       frames.push(readClientFrame(bytes.subarray(start, end)));
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
-      return { frames, error: errorBody(error.code, error.message) };
+      return { frames, error: errorBody(error.code, error.message), ...over(error.limit) };
     }
     start = end;
   }
-  return { frames, error: fault === null ? null : errorBody(fault.code, fault.detail) };
+  if (fault === null) return { frames, error: null };
+  return { frames, error: errorBody(fault.code, fault.detail), ...over(fault.limit ?? null) };
+}
+
+function over(limit: FrameLimit | null): { readonly limit?: FrameLimit } {
+  return limit === null ? {} : { limit };
 }
 
 function readClientFrame(bytes: Uint8Array): IncomingClientFrame {
@@ -153,11 +162,11 @@ function clientFrame(op: number, fields: readonly unknown[], rawArgs: Uint8Array
       return {
         op: 'hello',
         version: asUint(first, 'hello.version'),
-        credential: bounded(asString(second, 'hello.credential'), LIMITS.credentialBytes, 'hello.credential'),
-        client: bounded(asString(third, 'hello.client'), LIMITS.clientNameBytes, 'hello.client'),
+        credential: bounded(asString(second, 'hello.credential'), 'credentialBytes', 'hello.credential'),
+        client: bounded(asString(third, 'hello.client'), 'clientNameBytes', 'hello.client'),
       };
     case OPS.auth: {
-      const credential = bounded(asString(second, 'auth.credential'), LIMITS.credentialBytes, 'auth.credential');
+      const credential = bounded(asString(second, 'auth.credential'), 'credentialBytes', 'auth.credential');
       return { op: 'auth', request: asUint(first, 'auth.request'), credential };
     }
     case OPS.attach:
@@ -196,8 +205,9 @@ function clientFrame(op: number, fields: readonly unknown[], rawArgs: Uint8Array
   }
 }
 
-function bounded(text: string, bytesMax: number, field: string): string {
-  if (utf8Length(text) > bytesMax) throw new ProtocolError('too_large', `${field} is over ${bytesMax} bytes`);
+function bounded(text: string, limit: 'credentialBytes' | 'clientNameBytes', field: string): string {
+  const bytesMax = LIMITS[limit];
+  if (utf8Length(text) > bytesMax) throw new ProtocolError('too_large', `${field} is over ${bytesMax} bytes`, limit);
   return text;
 }
 

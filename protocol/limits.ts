@@ -52,6 +52,21 @@ export const LIMITS = {
   commandReplyMs: DAY_MS,
 } as const;
 
+/** The name of one of them, for whoever counts how often it was reached (P11). */
+export type WireLimit = keyof typeof LIMITS;
+
+/** Those of the bytes of a client's message. */
+export type FrameLimit = Extract<
+  WireLimit,
+  | 'inboundMessageBytes'
+  | 'scannedStringBytes'
+  | 'scannedDepth'
+  | 'scannedItems'
+  | 'valuesPerMessage'
+  | 'credentialBytes'
+  | 'clientNameBytes'
+>;
+
 assert(LIMITS.scannedStringBytes < LIMITS.inboundMessageBytes, 'the largest string fits into a message');
 assert(LIMITS.inlinePartBytes * 2 < LIMITS.snapshotPieceBytes, 'a message with an inline part fits into a piece');
 assert(LIMITS.heartbeatMs + 5_000 <= 25_000, 'an idle connection learns of a loss within 25 s (P5)');

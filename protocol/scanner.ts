@@ -4,7 +4,7 @@
 // that recurses overflows on nesting. The scanner needs no memory beyond one small stack, reads every byte at most once
 // and finds all of that, and every text fault, first. What it admits, `WireReader` can read without a check.
 
-import { LIMITS } from './limits.ts';
+import { LIMITS, type FrameLimit } from './limits.ts';
 
 export type ScanLimits = {
   /** Arrays and maps inside each other; the outermost is level 1. */
@@ -38,6 +38,8 @@ export type ScanFault = {
   readonly detail: string;
   /** Where in the message, in bytes. */
   readonly offset: number;
+  /** The limit that was reached, when it was one. */
+  readonly limit?: FrameLimit;
 };
 
 export type ScanResult = {
@@ -54,7 +56,12 @@ export function scan(bytes: Uint8Array, limits: ScanLimits): ScanResult {
     if (ends.length === limits.values) {
       return {
         ends,
-        fault: { code: 'bad_frame', detail: `more than ${limits.values} values`, offset: scanner.offset },
+        fault: {
+          code: 'bad_frame',
+          detail: `more than ${limits.values} values`,
+          offset: scanner.offset,
+          limit: 'valuesPerMessage',
+        },
       };
     }
     const fault = scanner.value();
@@ -191,9 +198,13 @@ class Scanner {
 
   #container(items: number, isMap: 0 | 1, start: number): void {
     if (this.#fault !== null) return;
-    if (this.#level === this.#limits.depth) return this.#refuse(`more than ${this.#limits.depth} levels`, start);
+    if (this.#level === this.#limits.depth) {
+      return this.#refuse(`more than ${this.#limits.depth} levels`, start, 'scannedDepth');
+    }
     this.#items += items;
-    if (this.#items > this.#limits.items) return this.#refuse(`more than ${this.#limits.items} items`, start);
+    if (this.#items > this.#limits.items) {
+      return this.#refuse(`more than ${this.#limits.items} items`, start, 'scannedItems');
+    }
     // Every item takes a byte at least: a length that the bytes cannot hold is refused before anybody believes it.
     if (items > this.#bytes.length - this.#at) return this.#refuse('a truncated value', start);
     this.#open[this.#level] = items;
@@ -208,12 +219,12 @@ class Scanner {
   }
 
   #bin(size: number, start: number): void {
-    if (size > this.#limits.stringBytes) return this.#refuse(`a bin over ${this.#limits.stringBytes} bytes`, start);
+    if (size > this.#limits.stringBytes) return this.#refuseString('bin', start);
     this.#skip(size, start);
   }
 
   #str(size: number, start: number): void {
-    if (size > this.#limits.stringBytes) return this.#refuse(`a str over ${this.#limits.stringBytes} bytes`, start);
+    if (size > this.#limits.stringBytes) return this.#refuseString('str', start);
     const begin = this.#at;
     this.#skip(size, start);
     if (this.#fault !== null) return;
@@ -242,8 +253,12 @@ class Scanner {
     return this.#at - start - (token < 0xc0 ? 1 : 1 + 2 ** (token - 0xd9));
   }
 
-  #refuse(detail: string, offset: number): void {
-    this.#fault ??= { code: 'bad_frame', detail, offset };
+  #refuseString(type: 'bin' | 'str', start: number): void {
+    this.#refuse(`a ${type} over ${this.#limits.stringBytes} bytes`, start, 'scannedStringBytes');
+  }
+
+  #refuse(detail: string, offset: number, limit?: FrameLimit): void {
+    this.#fault ??= { code: 'bad_frame', detail, offset, ...(limit === undefined ? {} : { limit }) };
   }
 }
 

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import type { CommitIntent, CommitResult } from '../actors/ports.ts';
 import type { ChatId, Epoch } from '../protocol/ids.ts';
 import { GroupCommit, intentBytes } from './commit.ts';
+import { StoreCounts } from './counts.ts';
 import { storeLimits, type StoreLimits } from './limits.ts';
 
 const COMMITTED: CommitResult = { outcome: 'committed' };
@@ -51,7 +52,7 @@ class SlowWriter {
 
 function setUp(overrides: Partial<StoreLimits> = {}): { readonly writer: SlowWriter; readonly commits: GroupCommit } {
   const writer = new SlowWriter();
-  return { writer, commits: new GroupCommit(writer.write, storeLimits(overrides)) };
+  return { writer, commits: new GroupCommit(writer.write, storeLimits(overrides), new StoreCounts()) };
 }
 
 test('[P3] what arrives within the window goes together', async () => {
@@ -146,10 +147,11 @@ test('[P11] bytes that wait are bounded too; one that is larger than all goes al
 
 test('[P12] a bug in a batch fails its own intents, and those behind them are told', async () => {
   let calls = 0;
-  const commits = new GroupCommit((intents) => {
+  const write = (intents: readonly CommitIntent[]): Promise<readonly CommitResult[]> => {
     calls += 1;
     return calls === 1 ? Promise.reject(new Error('a bug')) : Promise.resolve(intents.map(() => COMMITTED));
-  }, storeLimits({}));
+  };
+  const commits = new GroupCommit(write, storeLimits({}), new StoreCounts());
   const failed = commits.commit(intentOf('a', 'a1'));
   const behind = commits.commit(intentOf('a', 'a2'));
   await expect(failed).rejects.toThrow('a bug');

@@ -6,6 +6,7 @@
 import { assert } from '../protocol/assert.ts';
 import type { ChatId } from '../protocol/ids.ts';
 import type { CommitIntent, CommitResult } from '../actors/ports.ts';
+import type { StoreCounts } from './counts.ts';
 import type { StoreLimits } from './limits.ts';
 
 type Waiting = {
@@ -21,6 +22,7 @@ export type WriteBatch = (intents: readonly CommitIntent[]) => Promise<readonly 
 export class GroupCommit {
   readonly #write: WriteBatch;
   readonly #limits: StoreLimits;
+  readonly #counts: StoreCounts;
   /** Per chat in order of arrival; the chats in the order in which they may go. No entry is empty. */
   readonly #waiting = new Map<ChatId, Waiting[]>();
   /** Chats in a batch that is on its way. */
@@ -30,9 +32,10 @@ export class GroupCommit {
   #batches = 0;
   #timer: NodeJS.Timeout | null = null;
 
-  constructor(write: WriteBatch, limits: StoreLimits) {
+  constructor(write: WriteBatch, limits: StoreLimits, counts: StoreCounts) {
     this.#write = write;
     this.#limits = limits;
+    this.#counts = counts;
   }
 
   get stats(): { readonly waitingIntents: number; readonly waitingBytes: number; readonly batches: number } {
@@ -45,6 +48,8 @@ export class GroupCommit {
     const full = this.#intents >= this.#limits.waitingIntents || this.#bytes + bytes > this.#limits.waitingBytes;
     // One that is larger than everything allowed to wait goes through when nothing else waits.
     if (full && this.#intents > 0) {
+      this.#counts.limits.add(this.#intents >= this.#limits.waitingIntents ? 'waitingIntents' : 'waitingBytes');
+      this.#counts.commits.add('unavailable');
       return Promise.resolve({ outcome: 'unavailable', detail: 'too many commits wait for the database' });
     }
     return new Promise((settle, fail) => {
@@ -96,11 +101,14 @@ export class GroupCommit {
   }
 
   async #run(batch: readonly Waiting[]): Promise<void> {
+    const beganMs = performance.now();
+    this.#counts.batchIntents.observe(batch.length);
     try {
       const results = await this.#write(batch.map((waiting) => waiting.intent));
       batch.forEach((waiting, index) => {
         const result = results[index];
         assert(result !== undefined, 'every intent of a batch has a result');
+        this.#counts.commits.add(result.outcome);
         waiting.settle(result);
         if (result.outcome !== 'committed') this.#refuseLine(waiting.intent, result);
       });
@@ -110,6 +118,7 @@ export class GroupCommit {
         this.#refuseLine(waiting.intent, { outcome: 'unavailable', detail: 'the commit before it failed' });
       }
     }
+    this.#counts.batchSeconds.observe((performance.now() - beganMs) / 1000);
     for (const waiting of batch) this.#inFlight.delete(waiting.intent.chat);
     this.#batches -= 1;
     if (this.#intents > 0) this.#schedule();
@@ -120,6 +129,7 @@ export class GroupCommit {
     const line = this.#waiting.get(refused.chat) ?? [];
     for (const waiting of line.filter((behind) => behind.intent.epoch === refused.epoch)) {
       this.#remove(waiting);
+      this.#counts.commits.add(because.outcome === 'stale' ? 'stale' : 'unavailable');
       if (because.outcome === 'stale') waiting.settle(because);
       else waiting.settle({ outcome: 'unavailable', detail: 'the commit before it was not made' });
     }

@@ -11,15 +11,20 @@ import {
   ServerError,
   UnreadableRow,
 } from './errors.ts';
+import { limitOf, type StoreCounts } from './counts.ts';
 import type { StoreLimits } from './limits.ts';
 import type { StoreLog } from './log.ts';
 
 type Waiter = { readonly grant: () => void; readonly refuse: (error: Error) => void };
 
+/** Where a store reports to. */
+export type StoreParts = { readonly log: StoreLog; readonly counts: StoreCounts };
+
 export class Connections {
   readonly #address: DatabaseAddress;
   readonly #limits: StoreLimits;
   readonly #log: StoreLog;
+  readonly #counts: StoreCounts;
   readonly #idle: Connection[] = [];
   readonly #all = new Set<Connection>();
   readonly #waiters = new Set<Waiter>();
@@ -29,10 +34,11 @@ export class Connections {
   /** The last refusal, and until when it stands for the next ones. */
   #refusal: { readonly error: Error; readonly untilMs: number } | null = null;
 
-  constructor(address: DatabaseAddress, limits: StoreLimits, log: StoreLog) {
+  constructor(address: DatabaseAddress, limits: StoreLimits, parts: StoreParts) {
     this.#address = address;
     this.#limits = limits;
-    this.#log = log;
+    this.#log = parts.log;
+    this.#counts = parts.counts;
   }
 
   get embedded(): boolean {
@@ -71,6 +77,8 @@ export class Connections {
   unavailable(error: unknown): Unavailable {
     if (!isDatabaseError(error)) throw error;
     const detail = describe(error);
+    const limit = error instanceof ServerError ? limitOf(error.sqlstate) : null;
+    if (limit !== null) this.#counts.limits.add(limit);
     // A statement that Postgres does not understand and a row that we do not: somebody must act.
     if (error instanceof UnreadableRow || (error instanceof ServerError && isOurFault(error.sqlstate))) {
       this.#log.error('the database and this version do not fit', { detail });
@@ -94,9 +102,13 @@ export class Connections {
       this.#taken += 1;
       return;
     }
-    if (this.#waiters.size >= this.#limits.waitingUses) throw new NoConnection('too many wait for the database');
+    if (this.#waiters.size >= this.#limits.waitingUses) {
+      this.#counts.limits.add('waitingUses');
+      throw new NoConnection('too many wait for the database');
+    }
     await new Promise<void>((resolve, reject) => {
       const timer = setTimeout(() => {
+        this.#counts.limits.add('waitMs');
         waiter.refuse(new NoConnection('every connection to the database was busy for too long'));
       }, this.#limits.waitMs);
       const settle = (end: () => void): void => {
@@ -133,6 +145,7 @@ export class Connections {
         this.#log.debug('notice of the database', { detail: message }),
       );
       this.#refusal = null;
+      this.#counts.connectionsOpened += 1;
       if (this.#closed) {
         connection.close();
         throw new NoConnection('the store is closed');
@@ -142,6 +155,7 @@ export class Connections {
     } catch (error) {
       const refused = error instanceof Error ? new NoConnection(describe(error), { cause: error }) : error;
       if (!(refused instanceof Error)) throw error;
+      this.#counts.connectionsRefused += 1;
       if (this.#refusal === null) this.#log.warn('no connection to the database', { detail: refused.message });
       this.#refusal = { error: refused, untilMs: performance.now() + this.#limits.reconnectPauseMs };
       throw refused;
@@ -150,7 +164,10 @@ export class Connections {
 
   /** A peer that went silent without closing: the connection is given up after `answerMs`. */
   async #watched<T>(connection: Connection, work: (connection: Connection) => Promise<T>): Promise<T> {
-    const timer = setTimeout(() => connection.close('the database did not answer in time'), this.#limits.answerMs);
+    const timer = setTimeout(() => {
+      this.#counts.limits.add('answerMs');
+      connection.close('the database did not answer in time');
+    }, this.#limits.answerMs);
     try {
       return await work(connection);
     } catch (error) {
@@ -163,6 +180,7 @@ export class Connections {
   }
 
   #discard(connection: Connection): void {
+    if (!this.#closed) this.#counts.connectionsLost += 1;
     this.#all.delete(connection);
     connection.close();
   }

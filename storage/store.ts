@@ -11,6 +11,7 @@ import { Connections } from './connections.ts';
 import { create } from './create.ts';
 import { parseDatabaseUrl } from './database-url.ts';
 import { startEmbedded } from './embedded.ts';
+import { StoreCounts } from './counts.ts';
 import { NoConnection, ServerError, StorageError } from './errors.ts';
 import { storeLimits, type StoreLimits } from './limits.ts';
 import { get, list } from './list.ts';
@@ -37,15 +38,19 @@ export type OpenStore = {
   readonly embedded: boolean;
   /** Deletes the rows of commands whose 24 h are over; gives how many. Call it now and then. */
   pruneCommands(nowMs: number): Promise<Read<number>>;
-  /** For metrics. */
-  stats(): StoreStats;
+  /** Since the start. */
+  readonly counts: StoreCounts;
+  /** At the moment of asking. */
+  measure(): StoreMeasure;
   /** Whatever is still asked is `unavailable`; commits on their way are `unknown`. Stop the actors before. */
   close(): Promise<void>;
 };
 
-export type StoreStats = {
+export type StoreMeasure = {
+  /** Intents, and their bytes, that wait for a batch. */
   readonly waitingIntents: number;
   readonly waitingBytes: number;
+  /** On their way. */
   readonly batches: number;
   readonly connectionsTaken: number;
   readonly connectionsIdle: number;
@@ -59,7 +64,8 @@ export async function openStore(options: OpenOptions): Promise<OpenStore> {
     const limits = storeLimits(options.limits ?? {});
     const address = parseDatabaseUrl(options.database.url);
     await prepareDatabase(address, limits, log);
-    return storeOn(new Connections(address, limits, log), limits, () => Promise.resolve());
+    const counts = new StoreCounts();
+    return storeOn(new Connections(address, limits, { log, counts }), limits, { counts, stop: async () => undefined });
   }
   // One connection is all that the embedded database has.
   const limits = storeLimits({ ...options.limits, connections: 1, batchesInFlight: 1 });
@@ -75,10 +81,11 @@ export async function openStore(options: OpenOptions): Promise<OpenStore> {
     await embedded.stop();
     throw error;
   }
-  connections = new Connections(embedded.address, limits, log);
+  const counts = new StoreCounts();
+  connections = new Connections(embedded.address, limits, { log, counts });
   const upkeep = new Upkeep(connections, limits, log);
   upkeep.start();
-  const opened = storeOn(connections, limits, () => embedded.stop());
+  const opened = storeOn(connections, limits, { counts, stop: () => embedded.stop() });
   return {
     ...opened,
     close: () => {
@@ -103,15 +110,20 @@ async function prepareDatabase(address: DatabaseAddress, limits: StoreLimits, lo
   }
 }
 
-function storeOn(connections: Connections, limits: StoreLimits, stop: () => Promise<void>): OpenStore {
+function storeOn(
+  connections: Connections,
+  limits: StoreLimits,
+  { counts, stop }: { readonly counts: StoreCounts; readonly stop: () => Promise<void> },
+): OpenStore {
   const nodes = new Nodes(connections, limits);
-  const commits = new GroupCommit((intents) => commitBatch(connections, intents, limits), limits);
+  const commits = new GroupCommit((intents) => commitBatch(connections, intents, limits), limits, counts);
   return {
     store: chatStore(connections, nodes, commits, limits),
     nodes,
     embedded: connections.embedded,
     pruneCommands: (nowMs) => pruneCommands(connections, nowMs, limits),
-    stats: () => {
+    counts,
+    measure: () => {
       const { taken, idle, waiting } = connections.stats;
       return { ...commits.stats, connectionsTaken: taken, connectionsIdle: idle, waitingUses: waiting };
     },

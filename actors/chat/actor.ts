@@ -23,6 +23,7 @@ import type {
   Random,
 } from '../ports.ts';
 import { AttemptRun } from './attempt-run.ts';
+import type { ActorCounts, EndReason } from './counts.ts';
 import { Deadline } from './deadline.ts';
 import { Draft, type ActorState } from './draft.ts';
 import { applyEffect, type EffectInput } from './effects.ts';
@@ -35,21 +36,11 @@ import {
   type MachineState,
 } from './machine.ts';
 import { endedAttempt, type EndedAttempt } from './ended-attempt.ts';
+import { handIn } from './hand-in.ts';
 import { foundIn, recoveredFrom } from './recovery.ts';
 import { CHAT_LIMITS, type ChatSettings } from './settings.ts';
 import { StreamLog } from './stream-log.ts';
 import { judge } from './verdict.ts';
-
-/** Why an actor is over. `passivated` and `drained` are in order, the others call for a rebuild. */
-export type EndReason =
-  | 'passivated'
-  | 'drained'
-  | 'stale'
-  | 'archived'
-  | 'rejected'
-  | 'unknown'
-  | 'unavailable'
-  | 'crashed';
 
 export type ActorDeps = {
   readonly clock: Clock;
@@ -58,6 +49,7 @@ export type ActorDeps = {
   readonly models: ModelDirectory;
   readonly settings: ChatSettings;
   readonly log: Log;
+  readonly counts: ActorCounts;
   readonly onEnded: (actor: ChatActor, reason: EndReason) => void;
 };
 
@@ -101,7 +93,14 @@ export class ChatActor {
     this.lastUsedMs = deps.clock.nowMs();
     this.#log = deps.log.child({ chat: chat.id });
     this.#deadline = new Deadline(deps.clock);
-    this.streamLog = new StreamLog({ epoch: record.epoch, sealed: record.sealed, chat, queue, turn });
+    this.streamLog = new StreamLog({
+      epoch: record.epoch,
+      sealed: record.sealed,
+      chat,
+      queue,
+      turn,
+      limits: deps.counts.limits,
+    });
     const attempt = record.openAttempts.at(-1) ?? null;
     this.#state = { chat, queue, turn, nextNumber, systemPrompt, fixedSystem, attempt };
     this.post(() => this.#load(record, crashed));
@@ -126,6 +125,10 @@ export class ChatActor {
   /** No further command is taken. Tasks of the actor's own always are: there are few of them, and none may be lost. */
   get mailboxFull(): boolean {
     return this.#mailbox.length >= CHAT_LIMITS.mailbox;
+  }
+
+  get mailboxTasks(): number {
+    return this.#mailbox.length;
   }
 
   /** Queues a task; `dropped` is called instead when the actor ends before its turn comes. */
@@ -377,11 +380,12 @@ export class ChatActor {
 
   #startAttempt(): void {
     this.#attempt?.abandon();
-    const { clock, store, settings } = this.deps;
+    const { clock, store, settings, counts } = this.deps;
     const run: AttemptRun = new AttemptRun({
       clock,
       store,
       settings,
+      counts,
       chat: this.chat,
       log: this.streamLog,
       opening: must(this.#state.attempt, 'an attempt was opened'),
@@ -447,22 +451,23 @@ export class ChatActor {
 
   /** Hands the draft to the store until it says what became of it. False: it did not take effect, and the actor is over. */
   async #persist(draft: Draft, row: CommandRow | null): Promise<boolean> {
-    const { store, clock } = this.deps;
-    const intent = draft.intent(row);
-    for (let tries = 1; this.#ended === null; tries++) {
-      const result = await store.commit(intent);
-      if (this.#ended !== null) return false;
-      if (result.outcome === 'committed') return true;
-      if (result.outcome === 'rejected')
-        this.#log.error('commit rejected', { sqlstate: result.sqlstate, detail: result.detail });
-      const triesMax = this.#draining ? 1 : CHAT_LIMITS.commitTries;
-      if (result.outcome !== 'unavailable' || tries >= triesMax) {
-        this.end(result.outcome);
-        return false;
-      }
-      const delayMs = Math.min(CHAT_LIMITS.commitRetryCeilingMs, CHAT_LIMITS.commitRetryBaseMs * 2 ** (tries - 1));
-      await new Promise<void>((resolve) => clock.after(delayMs, resolve));
+    const { store, clock, counts } = this.deps;
+    const result = await handIn({
+      store,
+      clock,
+      counts,
+      intent: draft.intent(row),
+      isOver: () => this.#ended !== null,
+      triesMax: () => (this.#draining ? 1 : CHAT_LIMITS.commitTries),
+    });
+    if (result === null) return false;
+    if (result.outcome === 'committed') {
+      counts.committed(draft);
+      return true;
     }
+    if (result.outcome === 'rejected')
+      this.#log.error('commit rejected', { sqlstate: result.sqlstate, detail: result.detail });
+    this.end(result.outcome);
     return false;
   }
 

@@ -10,6 +10,7 @@ import type {
   ModelError,
   ModelErrorKind,
 } from '../ports.ts';
+import type { ActorCounts } from './counts.ts';
 import { modelRequest } from './prompt.ts';
 import type { ChatSettings } from './settings.ts';
 import { StepWriter } from './step-writer.ts';
@@ -19,6 +20,7 @@ export type AttemptRunOptions = {
   readonly clock: Clock;
   readonly store: ChatStore;
   readonly settings: ChatSettings;
+  readonly counts: ActorCounts;
   readonly chat: ChatId;
   readonly log: StreamLog;
   readonly opening: AttemptOpening;
@@ -56,8 +58,16 @@ export class AttemptRun {
       turn: options.opening.turn,
       step: options.opening.step,
       attemptNumber: options.opening.attempt,
-      onFirstBlock: options.onFirstBlock,
-      onOverflow: () => this.#abort('overflow'),
+      onFirstBlock: () => {
+        const { clock, counts, opening } = options;
+        const seconds = (clock.nowMs() - opening.startedAtMs) / 1000;
+        counts.provider(opening.provider).firstBlockSeconds.observe(seconds);
+        options.onFirstBlock();
+      },
+      onOverflow: () => {
+        options.counts.limits.add('stepBytes');
+        this.#abort('overflow');
+      },
       onFault: options.onCrash,
     });
   }

@@ -30,7 +30,7 @@ export class CommandRunner {
 
   constructor(actor: ChatActor, record: ChatRecord, family: Family) {
     this.#actor = actor;
-    this.#memory = new CommandMemory(record.commands, record.commandsComplete);
+    this.#memory = new CommandMemory(record.commands, record.commandsComplete, actor.deps.counts.limits);
     this.#family = family;
   }
 
@@ -44,8 +44,10 @@ export class CommandRunner {
         : Promise.resolve(refusal(errorBody('id_reused')));
     }
     if (this.#actor.ended !== null) return Promise.resolve('ended');
-    if (this.#actor.mailboxFull)
+    if (this.#actor.mailboxFull) {
+      this.#actor.deps.counts.limits.add('mailbox');
       return Promise.resolve(refusal(errorBody('unavailable', 'too many commands wait', 1_000)));
+    }
     const { promise, resolve } = Promise.withResolvers<CommandOutcome>();
     this.#memory.add(
       { principal: principal.owner, id: request.id, name: request.name, argsHash: pending.argsHash },
@@ -77,7 +79,10 @@ export class CommandRunner {
     const earlier = await this.#lookUp(pending);
     if (earlier !== null) return earlier;
     const parsed = parseChatCommand(request.name, request.args);
-    if (!parsed.ok) return this.#refuse(pending, parsed.error);
+    if (!parsed.ok) {
+      if (parsed.limit !== undefined) this.#actor.deps.counts.limits.add(parsed.limit);
+      return this.#refuse(pending, parsed.error);
+    }
     if (parsed.value.name === 'chat.archive') return 'rest first';
     return this.#execute(pending, parsed.value);
   }

@@ -5,8 +5,9 @@ import type { Busy, TextPart } from '../../protocol/content.ts';
 import { errorBody, type ErrorBody } from '../../protocol/errors.ts';
 import type { Args } from '../../protocol/frames.ts';
 import { uuidFromBytes, type ChatId, type TurnId } from '../../protocol/ids.ts';
-import { LIMITS } from '../../protocol/limits.ts';
+import { LIMITS, type WireLimit } from '../../protocol/limits.ts';
 import { utf8Length } from '../../protocol/text.ts';
+import type { ActorLimit } from './counted-limits.ts';
 
 export type ChatCommand =
   | {
@@ -21,6 +22,21 @@ export type ChatCommand =
   | { readonly name: 'chat.archive' }
   | { readonly name: 'chat.unarchive' };
 
+const COMMAND_NAMES: Readonly<Record<ChatCommand['name'] | 'chats.create', true>> = {
+  'chats.create': true,
+  'chat.send': true,
+  'chat.stop': true,
+  'chat.rename': true,
+  'chat.set_labels': true,
+  'chat.archive': true,
+  'chat.unarchive': true,
+};
+
+/** Whether there is such a command. */
+export function isCommandName(name: string): boolean {
+  return Object.hasOwn(COMMAND_NAMES, name);
+}
+
 export type NewChatArgs = {
   readonly title: string | null;
   readonly model: string | null;
@@ -29,11 +45,24 @@ export type NewChatArgs = {
   readonly parent: ChatId | null;
 };
 
-export type Parsed<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: ErrorBody };
+export type Parsed<T> =
+  | { readonly ok: true; readonly value: T }
+  /** `limit`: the one that the arguments are over, when it is that. */
+  | { readonly ok: false; readonly error: ErrorBody; readonly limit?: ArgumentLimit };
+
+/** The limits of arguments. */
+export type ArgumentLimit = Extract<ActorLimit, WireLimit>;
 
 const BUSY: readonly unknown[] = ['queue', 'interrupt', 'reject'] satisfies readonly Busy[];
 
-class BadArgument extends Error {}
+class BadArgument extends Error {
+  readonly limit: ArgumentLimit | null;
+
+  constructor(message: string, limit: ArgumentLimit | null = null) {
+    super(message);
+    this.limit = limit;
+  }
+}
 
 /** The chat that a command or query names in `args.chat`. */
 export function parseChatArg(args: Args): Parsed<ChatId> {
@@ -47,12 +76,12 @@ export function parseChatCommand(name: string, args: Args): Parsed<ChatCommand> 
         name,
         parts: content(args['content']),
         busy: args['busy'] === undefined ? 'queue' : oneOf<Busy>(args['busy'], BUSY, 'busy'),
-        model: optionalText(args['model'], 'model', 200),
+        model: optionalText(args['model'], 'model', 'titleChars'),
       }));
     case 'chat.stop':
       return parsing(() => ({ name, turn: uuid<TurnId>(args['turn'], 'turn') }));
     case 'chat.rename':
-      return parsing(() => ({ name, title: text(args['title'], 'title', LIMITS.titleChars) }));
+      return parsing(() => ({ name, title: text(args['title'], 'title', 'titleChars') }));
     case 'chat.set_labels':
       return parsing(() => ({ name, labels: labels(args['labels']) }));
     case 'chat.archive':
@@ -65,9 +94,9 @@ export function parseChatCommand(name: string, args: Args): Parsed<ChatCommand> 
 
 export function parseNewChat(args: Args): Parsed<NewChatArgs> {
   return parsing(() => ({
-    title: optionalText(args['title'], 'title', LIMITS.titleChars),
-    model: optionalText(args['model'], 'model', 200),
-    systemPrompt: optionalText(args['system_prompt'], 'system_prompt', LIMITS.systemPromptChars),
+    title: optionalText(args['title'], 'title', 'titleChars'),
+    model: optionalText(args['model'], 'model', 'titleChars'),
+    systemPrompt: optionalText(args['system_prompt'], 'system_prompt', 'systemPromptChars'),
     labels: args['labels'] === undefined || args['labels'] === null ? {} : labels(args['labels']),
     parent: args['parent'] === undefined || args['parent'] === null ? null : uuid<ChatId>(args['parent'], 'parent'),
   }));
@@ -77,14 +106,17 @@ function parsing<T>(parse: () => T): Parsed<T> {
   try {
     return { ok: true, value: parse() };
   } catch (error) {
-    if (error instanceof BadArgument) return { ok: false, error: errorBody('bad_args', error.message) };
-    throw error;
+    if (!(error instanceof BadArgument)) throw error;
+    const { message, limit } = error;
+    return { ok: false, error: errorBody('bad_args', message), ...(limit === null ? {} : { limit }) };
   }
 }
 
 function content(value: unknown): readonly TextPart[] {
   if (!Array.isArray(value) || value.length === 0) throw new BadArgument('content: an array of parts');
-  if (value.length > LIMITS.partsPerMessage) throw new BadArgument(`content: at most ${LIMITS.partsPerMessage} parts`);
+  if (value.length > LIMITS.partsPerMessage) {
+    throw new BadArgument(`content: at most ${LIMITS.partsPerMessage} parts`, 'partsPerMessage');
+  }
   const parts = value.map(textPart);
   if (parts.every((part) => part.text.trim() === '')) throw new BadArgument('content: some text');
   return parts;
@@ -101,26 +133,27 @@ function textPart(value: unknown): TextPart {
 function labels(value: unknown): Readonly<Record<string, string>> {
   if (!isMap(value)) throw new BadArgument('labels: a map of strings');
   const entries = Object.entries(value);
-  if (entries.length > LIMITS.labels) throw new BadArgument(`labels: at most ${LIMITS.labels}`);
+  if (entries.length > LIMITS.labels) throw new BadArgument(`labels: at most ${LIMITS.labels}`, 'labels');
   for (const [key, label] of entries) {
     if (key === '' || utf8Length(key) > LIMITS.labelKeyBytes) {
-      throw new BadArgument(`labels: keys of 1 to ${LIMITS.labelKeyBytes} bytes`);
+      throw new BadArgument(`labels: keys of 1 to ${LIMITS.labelKeyBytes} bytes`, 'labelKeyBytes');
     }
     if (typeof label !== 'string' || utf8Length(label) > LIMITS.labelValueBytes) {
-      throw new BadArgument(`labels: values of at most ${LIMITS.labelValueBytes} bytes`);
+      throw new BadArgument(`labels: values of at most ${LIMITS.labelValueBytes} bytes`, 'labelValueBytes');
     }
   }
   return Object.fromEntries(entries) as Record<string, string>;
 }
 
-function text(value: unknown, name: string, charsMax: number): string {
+function text(value: unknown, name: string, limit: 'titleChars' | 'systemPromptChars'): string {
+  const charsMax = LIMITS[limit];
   if (typeof value !== 'string' || value.trim() === '') throw new BadArgument(`${name}: a text that is not empty`);
-  if (value.length > charsMax) throw new BadArgument(`${name}: at most ${charsMax} characters`);
+  if (value.length > charsMax) throw new BadArgument(`${name}: at most ${charsMax} characters`, limit);
   return value.trim();
 }
 
-function optionalText(value: unknown, name: string, charsMax: number): string | null {
-  return value === undefined || value === null ? null : text(value, name, charsMax);
+function optionalText(value: unknown, name: string, limit: 'titleChars' | 'systemPromptChars'): string | null {
+  return value === undefined || value === null ? null : text(value, name, limit);
 }
 
 function uuid<T extends string>(value: unknown, name: string): T {

@@ -1,7 +1,7 @@
 // One durable step of a chat while it is put together: the rows to commit, the events to emit once they are, and the
 // state that holds from then on. Nothing of it is visible before the commit; a refused draft is simply dropped.
 
-import type { Chat, QueuedMessage } from '../../protocol/content.ts';
+import type { Chat, QueuedMessage, TurnOutcome } from '../../protocol/content.ts';
 import type { ErrorBody } from '../../protocol/errors.ts';
 import type { ChatEvent } from '../../protocol/events.ts';
 import type { CommandId, Epoch } from '../../protocol/ids.ts';
@@ -16,6 +16,8 @@ import type {
   NewMessage,
   TurnRecord,
 } from '../ports.ts';
+
+import type { ActorLimit } from './counted-limits.ts';
 
 /** What an actor knows of its chat; replaced as a whole after each commit. */
 export type ActorState = {
@@ -59,6 +61,8 @@ export class Draft {
   readonly attemptsOpened: AttemptOpening[] = [];
   readonly attemptsSettled: AttemptSettlement[] = [];
   readonly journal: JournalPack[] = [];
+  /** Limits that were reached: what was asked for is refused or cut. */
+  readonly limits: ActorLimit[] = [];
   readonly #events: ChatEvent[] = [];
   readonly #epoch: Epoch;
   readonly #topSeq: number;
@@ -90,6 +94,19 @@ export class Draft {
   changeChat(change: Partial<Chat>): void {
     const chat = { ...this.state.chat, ...change };
     if (JSON.stringify(chat) !== JSON.stringify(this.state.chat)) this.change({ chat });
+  }
+
+  /** How the turn ended that ends with this draft; null when none does. */
+  get lastTurn(): TurnOutcome | null {
+    const before = this.before.chat.last_turn;
+    const { last_turn: after } = this.state.chat;
+    return after === before || after === null ? null : after.outcome;
+  }
+
+  /** The opening of an attempt that this draft settles; null when it is one of an epoch long over. */
+  openedOf(settlement: AttemptSettlement): AttemptOpening | null {
+    const { attempt } = this.before;
+    return attempt?.id === settlement.id ? attempt : null;
   }
 
   /** Puts the events in their final form: a changed chat is announced once, behind everything that changed it. */

@@ -13,6 +13,7 @@ import type { EndedAttempt } from './ended-attempt.ts';
 import type { EffectName } from './machine.ts';
 import { RECOVERY_NOTE, systemPrompt } from './prompt.ts';
 import type { Recovered } from './recovery.ts';
+import { CHAT_LIMITS } from './settings.ts';
 
 export type SendInput = {
   readonly id: CommandId;
@@ -75,6 +76,7 @@ const EFFECTS: Readonly<Record<EffectName, (draft: Draft, input: EffectInput) =>
     draft.reply = { ok: false, error: errorBody('busy') };
   },
   refuseQueueFull(draft) {
+    draft.limits.push('queuedMessages');
     draft.reply = { ok: false, error: errorBody('queue_full', `at most ${LIMITS.queuedMessages}`) };
   },
   replyStopping(draft) {
@@ -147,6 +149,7 @@ const EFFECTS: Readonly<Record<EffectName, (draft: Draft, input: EffectInput) =>
     if (recovered.parts.length > 0) keepRecovered(draft, recovered);
   },
   giveUp(draft) {
+    if (turnOf(draft).recoveries >= CHAT_LIMITS.recoveriesMax) draft.limits.push('recoveriesMax');
     endTurn(draft, 'error', errorBody('chat_crashed'));
   },
 };

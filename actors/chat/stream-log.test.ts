@@ -4,6 +4,7 @@ import type { ChatEvent, PositionedEvent } from '../../protocol/events.ts';
 import type { Epoch, TurnId } from '../../protocol/ids.ts';
 import type { Position } from '../../protocol/position.ts';
 import { CHAT_LIMITS } from './settings.ts';
+import { Tally } from '../../protocol/measures.ts';
 import { StreamLog } from './stream-log.ts';
 import { EXAMPLE_CHAT } from '../../protocol/vectors/example.ts';
 
@@ -12,7 +13,14 @@ const at = (seq: number, epoch = 7): Position => ({ epoch: epoch as Epoch, seq }
 
 /** A log at seq 4 of epoch 7: epoch, turn started, step started, block started. */
 function streaming(sealed: Position | null = null): StreamLog {
-  const log = new StreamLog({ epoch: 7 as Epoch, sealed, chat: EXAMPLE_CHAT, queue: [], turn: null });
+  const log = new StreamLog({
+    epoch: 7 as Epoch,
+    sealed,
+    chat: EXAMPLE_CHAT,
+    queue: [],
+    turn: null,
+    limits: new Tally(),
+  });
   log.append({ kind: 'turn', type: 'started', turn: TURN, model: 'scripted' });
   log.append({ kind: 'step', type: 'started', turn: TURN, step: 1, attempt: 1 });
   log.append({ kind: 'block', type: 'start', step: 1, index: 0, block: 'text' });

@@ -8,21 +8,23 @@ import { errorBody, type ErrorBody } from '../../protocol/errors.ts';
 import type { Args } from '../../protocol/frames.ts';
 import type { ChatId } from '../../protocol/ids.ts';
 import type { Position } from '../../protocol/position.ts';
-import { ChatActor, type ActorDeps, type EndReason } from '../chat/actor.ts';
+import { ChatActor, type ActorDeps } from '../chat/actor.ts';
 import type { Family } from '../chat/archive.ts';
 import { CommandRunner, refusal } from '../chat/command-runner.ts';
 import { parseChatArg } from '../chat/commands.ts';
+import { ActorCounts, type EndReason } from '../chat/counts.ts';
 import type { CommandReply, Log, Principal } from '../ports.ts';
 import { Activations } from './activations.ts';
 import type { Attached, ChatHost, CommandRequest, Follower, QueryResult } from './api.ts';
 import { attachTo, SEES_ALL } from './attach.ts';
 import { Crashes } from './crashes.ts';
 import { createChat } from './create.ts';
+import { measureActors, type ActorsMeasure } from './measure.ts';
 import { runQuery } from './queries.ts';
 import { Revivals } from './revivals.ts';
 import { HOST_LIMITS, type HostSettings } from './settings.ts';
 
-export type HostDeps = Omit<ActorDeps, 'onEnded'> & { readonly host: HostSettings };
+export type HostDeps = Omit<ActorDeps, 'onEnded' | 'counts'> & { readonly host: HostSettings };
 
 type Resident = { readonly actor: ChatActor; readonly runner: CommandRunner; readonly ready: Promise<void> };
 
@@ -31,22 +33,25 @@ type Obtained = { readonly resident: Resident } | { readonly error: ErrorBody };
 const GONE: Obtained = { error: errorBody('not_found') };
 
 export class NodeChatHost implements ChatHost {
-  readonly #deps: HostDeps;
+  /** Since the start. What is there now: `measure`. */
+  readonly counts = new ActorCounts();
+  readonly #deps: HostDeps & Pick<ActorDeps, 'counts'>;
   readonly #log: Log;
   readonly #residents = new Map<ChatId, Resident>();
   readonly #loading = new Map<ChatId, Promise<ErrorBody | null>>();
   readonly #activations: Activations;
-  readonly #crashes = new Crashes();
+  readonly #crashes = new Crashes(this.counts.limits);
   readonly #revivals: Revivals;
   readonly #family: Family;
   #draining = false;
   #cancelTimers: (() => void)[] = [];
 
   constructor(deps: HostDeps) {
-    this.#deps = deps;
+    const { counts } = this;
+    this.#deps = { ...deps, counts };
     this.#log = deps.log;
-    this.#activations = new Activations(deps.store);
-    this.#revivals = new Revivals(deps.clock, (chat) => this.#reviveOrAgain(chat));
+    this.#activations = new Activations(deps.store, counts);
+    this.#revivals = new Revivals(deps.clock, counts, (chat) => this.#reviveOrAgain(chat));
     this.#family = {
       quiesce: (chats) => this.#quiesce(chats),
       archived: (chats) => this.#noteArchived(chats),
@@ -69,7 +74,10 @@ export class NodeChatHost implements ChatHost {
     const actors = [...this.#residents.values()].map((resident) => resident.actor);
     const { clock, host } = this.#deps;
     const deadline = Promise.withResolvers<void>();
-    const cancel = clock.after(host.drainMs, deadline.resolve);
+    const cancel = clock.after(host.drainMs, () => {
+      this.counts.limits.add('drainMs');
+      deadline.resolve();
+    });
     await Promise.race([Promise.all(actors.map((actor) => actor.prepareDrain())), deadline.promise]);
     cancel();
     await Promise.all(actors.map((actor) => actor.drain()));
@@ -77,6 +85,12 @@ export class NodeChatHost implements ChatHost {
 
   get residents(): number {
     return this.#residents.size;
+  }
+
+  /** Looks at every actor: for whoever scrapes now and then. */
+  measure(): ActorsMeasure {
+    const actors = [...this.#residents.values()].map((resident) => resident.actor);
+    return measureActors(actors, { activationsWaiting: this.#activations.waiting, revivals: this.#revivals.pending });
   }
 
   async attach(viewer: Principal, chat: ChatId, cursor: Position | null, follower: Follower): Promise<Attached> {
@@ -90,6 +104,7 @@ export class NodeChatHost implements ChatHost {
       const attached = await attachTo(obtained.resident.actor, cursor, follower);
       if (attached !== 'ended') return attached;
     }
+    this.counts.limits.add('triesMax');
     return { outcome: 'refused', error: errorBody('unavailable', undefined, 1_000) };
   }
 
@@ -110,6 +125,7 @@ export class NodeChatHost implements ChatHost {
       if (outcome !== 'ended') return outcome;
       if (this.#draining) return refusal(errorBody('shutting_down', undefined, 1_000));
     }
+    this.counts.limits.add('triesMax');
     return refusal(errorBody('unknown_outcome'));
   }
 
@@ -145,6 +161,7 @@ export class NodeChatHost implements ChatHost {
 
   #load(chat: ChatId, viewer: Principal | null): Promise<ErrorBody | null> {
     if (this.#residents.size >= this.#deps.host.residentMax && !this.#makeRoom()) {
+      this.counts.limits.add('residentMax');
       return Promise.resolve(errorBody('unavailable', 'too many chats are active', 1_000));
     }
     const loading = this.#activate(chat, viewer).finally(() => this.#loading.delete(chat));
@@ -159,6 +176,7 @@ export class NodeChatHost implements ChatHost {
     if (result.outcome === 'unavailable' && result.isUnknown === true && !this.#draining) this.#revivals.add(chat);
     if (result.outcome !== 'activated') return errorBody('unavailable', undefined, 1_000);
     const crashed = this.#crashes.count(chat, this.#deps.clock.nowMs()) >= HOST_LIMITS.crashesMax;
+    if (crashed) this.counts.limits.add('crashesMax');
     const onEnded = (actor: ChatActor, reason: EndReason): void => this.#ended(actor, reason);
     const actor = new ChatActor({ ...this.#deps, onEnded }, result.record, crashed);
     const runner = new CommandRunner(actor, result.record, this.#family);
@@ -170,6 +188,7 @@ export class NodeChatHost implements ChatHost {
 
   #ended(actor: ChatActor, reason: EndReason): void {
     const { chat } = actor;
+    this.counts.ends.add(reason);
     const resident = this.#residents.get(chat);
     if (resident?.actor === actor) {
       this.#residents.delete(chat);

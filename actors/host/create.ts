@@ -10,10 +10,16 @@ import { must } from '../../protocol/assert.ts';
 import { isSameCommand } from '../chat/command-memory.ts';
 import { encodeReplyBody, hashArgs, refusal } from '../chat/command-runner.ts';
 import { parseNewChat } from '../chat/commands.ts';
+import type { ActorCounts } from '../chat/counts.ts';
 import type { ChatStore, Clock, CommandReply, CommandRow, ModelDirectory, Principal } from '../ports.ts';
 import type { CommandRequest } from './api.ts';
 
-type CreateDeps = { readonly store: ChatStore; readonly models: ModelDirectory; readonly clock: Clock };
+type CreateDeps = {
+  readonly store: ChatStore;
+  readonly models: ModelDirectory;
+  readonly clock: Clock;
+  readonly counts: ActorCounts;
+};
 
 export async function createChat(
   deps: CreateDeps,
@@ -33,7 +39,10 @@ export async function createChat(
     if (found.value === 'applied') return refusal(errorBody('already_applied'));
   }
   const parsed = parseNewChat(request.args);
-  if (!parsed.ok) return refuse(store, command, parsed.error);
+  if (!parsed.ok) {
+    if (parsed.limit !== undefined) deps.counts.limits.add(parsed.limit);
+    return refuse(store, command, parsed.error);
+  }
   const { model, ...args } = parsed.value;
   if (model !== null && models.find(model) === null) return refuse(store, command, errorBody('unknown_model'));
   const chat = {

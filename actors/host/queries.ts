@@ -1,5 +1,6 @@
 // The queries: they change nothing and are authorised in the reading itself.
 
+import { unreachable } from '../../protocol/assert.ts';
 import { uuidArg, wireChat, wireMessage, wireQueued } from '../../protocol/wire-content.ts';
 import type { Message, QueuedMessage } from '../../protocol/content.ts';
 import { errorBody, type ErrorBody } from '../../protocol/errors.ts';
@@ -19,7 +20,16 @@ export type QueryDeps = {
   readonly queueOf: (viewer: Principal, chat: ChatId) => Promise<readonly QueuedMessage[] | null>;
 };
 
+const QUERY_NAMES = ['chats.list', 'chats.get', 'messages', 'messages.part', 'models.list'] as const;
+type QueryName = (typeof QUERY_NAMES)[number];
+
+/** Whether there is such a query. */
+export function isQueryName(name: string): name is QueryName {
+  return (QUERY_NAMES as readonly string[]).includes(name);
+}
+
 export async function runQuery(deps: QueryDeps, viewer: Principal, name: string, args: Args): Promise<QueryResult> {
+  if (!isQueryName(name)) return refused(errorBody('unknown_query'));
   switch (name) {
     case 'chats.list':
       return listChats(deps, viewer, args);
@@ -32,7 +42,7 @@ export async function runQuery(deps: QueryDeps, viewer: Principal, name: string,
     case 'models.list':
       return { ok: true, result: { models: deps.models.list() } };
     default:
-      return refused(errorBody('unknown_query'));
+      return unreachable(name);
   }
 }
 

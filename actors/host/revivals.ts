@@ -3,6 +3,7 @@
 
 import type { ChatId } from '../../protocol/ids.ts';
 import type { Clock } from '../ports.ts';
+import type { ActorCounts } from '../chat/counts.ts';
 import { HOST_LIMITS } from './settings.ts';
 
 type Last = { readonly delayMs: number; readonly atMs: number };
@@ -15,10 +16,12 @@ export class Revivals {
   /** The wait that a chat had last. Full: the oldest is forgotten, its chat begins anew. */
   readonly #last = new Map<ChatId, Last>();
   #stopped = false;
+  readonly #counts: ActorCounts;
 
   /** `revive` is false when the chat has to be tried again; it never rejects. */
-  constructor(clock: Clock, revive: (chat: ChatId) => Promise<boolean>) {
+  constructor(clock: Clock, counts: ActorCounts, revive: (chat: ChatId) => Promise<boolean>) {
     this.#clock = clock;
+    this.#counts = counts;
     this.#revive = revive;
   }
 
@@ -28,11 +31,18 @@ export class Revivals {
     this.#last.delete(chat);
     this.#last.set(chat, { delayMs, atMs: this.#clock.nowMs() });
     const oldest = this.#last.keys().next();
-    if (this.#last.size > HOST_LIMITS.crashedChats && !oldest.done) this.#last.delete(oldest.value);
+    if (this.#last.size > HOST_LIMITS.crashedChats && !oldest.done) {
+      this.#counts.limits.add('crashedChats');
+      this.#last.delete(oldest.value);
+    }
     this.#pending.set(
       chat,
       this.#clock.after(delayMs, () => void this.#run(chat)),
     );
+  }
+
+  get pending(): number {
+    return this.#pending.size;
   }
 
   stop(): void {
@@ -50,6 +60,7 @@ export class Revivals {
 
   async #run(chat: ChatId): Promise<void> {
     this.#pending.delete(chat);
+    this.#counts.revivals += 1;
     // Trying may have called for another try by itself.
     if (!(await this.#revive(chat))) this.add(chat);
   }

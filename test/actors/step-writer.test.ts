@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { CHAT_LIMITS } from '../../actors/chat/settings.ts';
 import { StepWriter } from '../../actors/chat/step-writer.ts';
+import { Tally } from '../../protocol/measures.ts';
 import { StreamLog } from '../../actors/chat/stream-log.ts';
 import { decodeServerMessage } from '../../protocol/codec.ts';
 import type { ChatId, Epoch, TurnId } from '../../protocol/ids.ts';
@@ -13,7 +14,14 @@ const WINDOW_MS = 15;
 function setUp() {
   const clock = new SimClock(1_000_000);
   const turn = { id: TURN, model: 'm', step: 1, attempt: 1, stopping: null, retry: null, recoveries: 0 };
-  const log = new StreamLog({ epoch: 1 as Epoch, sealed: null, chat: EXAMPLE_CHAT, queue: [], turn });
+  const log = new StreamLog({
+    epoch: 1 as Epoch,
+    sealed: null,
+    chat: EXAMPLE_CHAT,
+    queue: [],
+    turn,
+    limits: new Tally(),
+  });
   const calls: string[] = [];
   const writer = new StepWriter({
     log,

@@ -7,6 +7,7 @@ import { HOST_DEFAULTS } from '../../actors/host/settings.ts';
 import { CHAT_DEFAULTS, type ChatSettings } from '../../actors/chat/settings.ts';
 import type { ChatStore, Clock, Log } from '../../actors/ports.ts';
 import type { Authenticate } from '../../gateway/authentication.ts';
+import { GatewayCounts } from '../../gateway/counts.ts';
 import { Flusher } from '../../gateway/flush.ts';
 import { HeartbeatWheel } from '../../gateway/heartbeat-wheel.ts';
 import type { SessionLimits } from '../../gateway/limits.ts';
@@ -127,6 +128,7 @@ export class SimNode implements Server {
       random: random.fork(),
       authenticate: simAuthenticate(this.#clock),
       registry: new SessionRegistry(settings.sessions.sessionsPerOwner),
+      counts: new GatewayCounts(),
       flusher: new Flusher((task) => void this.#clock.after(0, task)),
       wheel: new HeartbeatWheel(this.#clock, LIMITS.heartbeatMs),
       heartbeatMs: LIMITS.heartbeatMs,

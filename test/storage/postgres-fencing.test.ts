@@ -291,7 +291,7 @@ test('[P11] all connections busy: a use waits for a bounded time, then nothing w
   await held`select id from chats where id = ${chat} for update`;
   const committing = store.store.commit(intentOf(chat, 1));
   const taking = takeChat(store.store, chat);
-  await until(() => Promise.resolve(store.stats().connectionsTaken === 2));
+  await until(() => Promise.resolve(store.measure().connectionsTaken === 2));
   const readings = await Promise.all(
     Array.from({ length: 5 }, () => store.store.page(chat, { before: null, after: null, limit: 1 })),
   );

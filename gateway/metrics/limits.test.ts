@@ -1,0 +1,152 @@
+// Every limit of the server and how it is seen from outside (P11). The catalogue is typed by the limits files: a limit
+// that is not in it does not compile.
+
+import { describe, expect, it } from 'vitest';
+import { ACTOR_LIMITS } from '../../actors/chat/counted-limits.ts';
+import type { CHAT_LIMITS } from '../../actors/chat/settings.ts';
+import type { HOST_LIMITS, HostSettings } from '../../actors/host/settings.ts';
+import type { LIMITS } from '../../protocol/limits.ts';
+import { STORE_LIMITS_COUNTED } from '../../storage/counts.ts';
+import type { StoreLimits } from '../../storage/limits.ts';
+import { GATEWAY_LIMITS_COUNTED } from '../counts.ts';
+import type { GATEWAY_LIMITS, SessionLimits } from '../limits.ts';
+import { METRICS, type MetricName } from './definitions.ts';
+
+/**
+ * `hit`: counted in `parley_limits_hit_total` each time it is reached. A name: that metric shows it, since it says
+ * more than a count. `none`: nothing is refused, cut or closed by it: it is a size of pieces or a time between two things.
+ */
+type Seen = 'hit' | MetricName | 'none';
+
+const WIRE: Readonly<Record<keyof typeof LIMITS, Seen>> = {
+  inboundMessageBytes: 'hit',
+  scannedStringBytes: 'hit',
+  scannedDepth: 'hit',
+  scannedItems: 'hit',
+  valuesPerMessage: 'hit',
+  credentialBytes: 'hit',
+  clientNameBytes: 'hit',
+  helloTimeoutMs: 'hit',
+  heartbeatMs: 'none',
+  attachmentsPerSession: 'hit',
+  requestsPerSession: 'hit',
+  titleChars: 'hit',
+  labels: 'hit',
+  labelKeyBytes: 'hit',
+  labelValueBytes: 'hit',
+  systemPromptChars: 'hit',
+  partsPerMessage: 'hit',
+  queuedMessages: 'hit',
+  inlinePartBytes: 'none',
+  snapshotPieceBytes: 'parley_snapshot_pieces_total',
+  partSliceBytes: 'none',
+  snapshotMessages: 'none',
+  // Asking for more is refused with `bad_args`.
+  pageMessages: 'parley_queries_total',
+  pageMessagesDefault: 'none',
+  pageChats: 'parley_queries_total',
+  pageChatsDefault: 'none',
+  // An id that is older is refused with `expired`, one too far ahead with `bad_command_id`.
+  commandReplyMs: 'parley_commands_total',
+};
+
+const CHAT: Readonly<Record<keyof typeof CHAT_LIMITS, Seen>> = {
+  ringBytes: 'hit',
+  ringEvents: 'hit',
+  mergedDeltaBytes: 'none',
+  stepBytes: 'hit',
+  rememberedCommands: 'hit',
+  mailbox: 'hit',
+  commitTries: 'hit',
+  commitRetryBaseMs: 'none',
+  commitRetryCeilingMs: 'none',
+  recoveriesMax: 'hit',
+  cachedReads: 'hit',
+};
+
+const HOST: Readonly<Record<keyof typeof HOST_LIMITS | keyof HostSettings, Seen>> = {
+  activationBatch: 'none',
+  activationsWaiting: 'hit',
+  triesMax: 'hit',
+  crashesMax: 'hit',
+  crashWindowMs: 'none',
+  crashedChats: 'hit',
+  reviveBaseMs: 'none',
+  reviveCeilingMs: 'none',
+  sweepEveryMs: 'none',
+  dueBatch: 'none',
+  dueEveryMs: 'none',
+  dueAgainMs: 'none',
+  residentMax: 'hit',
+  passivateAfterMs: 'parley_actor_ends_total',
+  drainMs: 'hit',
+};
+
+const GATEWAY: Readonly<
+  Record<keyof typeof GATEWAY_LIMITS | keyof SessionLimits | 'sessionsMax' | 'addressConnectsPerSecond', Seen>
+> = {
+  inboundBytesPerSession: 'hit',
+  waitingFrames: 'hit',
+  reattachesMax: 'hit',
+  reattachDelayMs: 'none',
+  reattachQuietMs: 'none',
+  stalledBeatsMax: 'hit',
+  joinedBytes: 'none',
+  addressesMax: 'parley_upgrades_refused_total',
+  socketSlackBytes: 'none',
+  expiryGranularityMs: 'none',
+  outboxSoftBytes: 'hit',
+  outboxHardBytes: 'hit',
+  helloTimeoutMs: 'hit',
+  tokenGraceMs: 'hit',
+  framesPerSecond: 'hit',
+  framesBurst: 'none',
+  sessionsPerOwner: 'hit',
+  sessionsMax: 'hit',
+  addressConnectsPerSecond: 'hit',
+};
+
+const STORE: Readonly<Record<keyof StoreLimits, Seen>> = {
+  connections: 'parley_database_connections',
+  waitingUses: 'hit',
+  waitMs: 'hit',
+  connectMs: 'parley_database_connections_total',
+  reconnectPauseMs: 'none',
+  answerMs: 'hit',
+  statementMs: 'hit',
+  lockMs: 'hit',
+  idleInTransactionMs: 'hit',
+  batchWindowMs: 'none',
+  batchIntents: 'parley_commit_batch_intents',
+  batchBytes: 'none',
+  batchesInFlight: 'parley_commit_batches',
+  waitingIntents: 'hit',
+  waitingBytes: 'hit',
+  conflictTries: 'hit',
+  // Out of tries: the command is answered `unavailable`.
+  createTries: 'parley_commands_total',
+  archiveTries: 'parley_commands_total',
+  activationsPerRound: 'none',
+  prunedPerRound: 'none',
+  checkpointMs: 'none',
+  checkpointsPerVacuum: 'none',
+  nodeTtlMs: 'none',
+};
+
+const SEEN: Readonly<Record<string, Seen>> = { ...WIRE, ...CHAT, ...HOST, ...GATEWAY, ...STORE };
+
+describe('limits', () => {
+  it('[P11] every limit that refuses, cuts or closes is counted under its name, and nothing else is', () => {
+    const counted = [...GATEWAY_LIMITS_COUNTED, ...ACTOR_LIMITS, ...STORE_LIMITS_COUNTED];
+    expect(new Set(counted).size).toBe(counted.length);
+    const hit = Object.keys(SEEN).filter((name) => SEEN[name] === 'hit');
+    expect(hit.toSorted()).toEqual(counted.toSorted());
+    expect(hit.length).toBeGreaterThan(40);
+  });
+
+  it('[P11] a metric that shows a limit exists', () => {
+    const names = new Set<string>(METRICS.map(({ name }) => name));
+    const shown = Object.values(SEEN).filter((seen) => seen !== 'hit' && seen !== 'none');
+    expect(shown.filter((name) => !names.has(name))).toEqual([]);
+  });
+});
