@@ -206,6 +206,15 @@ describe('requests', () => {
 });
 
 describe('credentials on an open connection', () => {
+  test('[gateway] a clock that is set forward ends a credential within one heartbeat, whatever its timer says', async () => {
+    const client = await harness.live();
+    harness.clock.jump(2 * HOUR_MS);
+    client.send({ op: 'query', request: 1, name: 'chats.list', args: {} });
+    expect(await client.frame('reply')).toMatchObject({ error: { code: 'token_expired' } });
+    harness.clock.advance(LIMITS.heartbeatMs);
+    expect(await client.closed).toMatchObject({ code: CLOSE_CODES.token_expired });
+  });
+
   test('[gateway] an expired credential refuses commands and attaches at once, and closes after the grace', async () => {
     const client = await harness.live(await harness.token('ann', START_MS + 60_000));
     harness.clock.advance(60_000);

@@ -153,8 +153,13 @@ export class Session {
     }
   }
 
-  /** Called every heartbeat interval. A reader that takes nothing at all between two of these calls is given up. */
+  /** Called every heartbeat interval. A reader that takes nothing at all between some of these calls is given up. */
   beat(nowMs: number): void {
+    // The timer of the expiry counts a time of its own: when the clock was set forward, it is late by as much.
+    if (this.#state.kind === 'live' && this.#isOver(this.#state.credential, nowMs)) {
+      this.close('token_expired');
+      return;
+    }
     if (this.#paused) {
       this.#stalledBeats += 1;
       if (this.#stalledBeats > GATEWAY_LIMITS.stalledBeatsMax) {
@@ -370,6 +375,10 @@ export class Session {
   /** Whose rights count now; null when the credential is over. */
   #principal(live: Live): Principal | null {
     return this.#context.clock.nowMs() < live.credential.expiresAtMs ? live.credential.principal : null;
+  }
+
+  #isOver({ expiresAtMs }: Credential, nowMs: number): boolean {
+    return nowMs >= expiresAtMs + this.#context.limits.tokenGraceMs;
   }
 
   #armExpiry(expiresAtMs: number): void {

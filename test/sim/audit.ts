@@ -5,7 +5,8 @@
 
 import { StreamLog } from '../../actors/chat/stream-log.ts';
 import type { ChatHost } from '../../actors/host/api.ts';
-import type { ChatStore, CommandReply, ModelRequest, PromptItem } from '../../actors/ports.ts';
+import type { ChatStore, CommandReply, ModelRequest, Principal, PromptItem } from '../../actors/ports.ts';
+import type { Authenticate } from '../../gateway/authentication.ts';
 import { decodeServerMessage, encodeReply } from '../../protocol/codec.ts';
 import type { Chat, QueuedMessage } from '../../protocol/content.ts';
 import type { ErrorCode } from '../../protocol/errors.ts';
@@ -14,7 +15,9 @@ import { uuidFromBytes, type ChatId, type Epoch, type OwnerId } from '../../prot
 import { formatPosition, type Position } from '../../protocol/position.ts';
 import type { CommandRequest } from '../../actors/host/api.ts';
 import { commandKey, type MemoryTables } from './memory-tables.ts';
+import type { SimClock } from './clock.ts';
 import type { Generated } from './model.ts';
+import { SlowReaderAudit } from './slow-reader-audit.ts';
 import type { Trace } from './trace.ts';
 
 export type Violation = {
@@ -65,6 +68,12 @@ export const SIGHTS = [
   'tree',
   /** A session was closed for reading too slowly. */
   'slow',
+  /** An event was appended to a log that three sessions or more follow. */
+  'together',
+  /** A credential was renewed over the open connection, one ended with its connection, an expired one was refused. */
+  'renewed',
+  'expired',
+  'refusedExpired',
 ] as const;
 export type Sight = (typeof SIGHTS)[number];
 
@@ -73,6 +82,10 @@ export class Audit {
   readonly tables: MemoryTables;
   readonly generated = new Map<string, Generated>();
   readonly #trace: Trace;
+  readonly slowReaders: SlowReaderAudit;
+  /** When the credential ends that a principal came with. */
+  readonly #expiries = new WeakMap<Principal, number>();
+  readonly #clock: SimClock;
   #violation: Violation | null = null;
   /** The highest epoch that each chat was activated with. */
   readonly #epochs = new Map<ChatId, Epoch>();
@@ -83,9 +96,11 @@ export class Audit {
   /** Attempt → the epoch in which its text was taken back in order. */
   readonly #resets = new Map<string, Epoch>();
 
-  constructor(tables: MemoryTables, trace: Trace) {
+  constructor(tables: MemoryTables, trace: Trace, clock: SimClock) {
     this.tables = tables;
     this.#trace = trace;
+    this.#clock = clock;
+    this.slowReaders = new SlowReaderAudit(clock.awake, (what) => this.fail('P9', what));
   }
 
   get violation(): Violation | null {
@@ -175,6 +190,8 @@ export class Audit {
   #onAppend(log: StreamLog, event: ChatEvent): void {
     const { chat, top, view } = log;
     const turn = view.turn();
+    this.slowReaders.onAppend(chat, top);
+    if (log.followers >= 3) this.saw('together');
     this.#truths.set(`${chat} ${formatPosition(top)}`, { chat: view.chat, queue: view.queue, turn });
     const where = `${chat} ${formatPosition(top)}`;
     if (event.kind === 'block' && turn === null) this.fail('P6', `a block without a turn at ${where}`);
@@ -195,13 +212,43 @@ export class Audit {
 
   // ------------------------------------------------------------------------------------------------------- host
 
+  /** Who came with which credential. */
+  authenticate(authenticate: Authenticate): Authenticate {
+    return async (token) => {
+      const authentication = await authenticate(token);
+      if (authentication.outcome === 'accepted') {
+        const { principal, expiresAtMs } = authentication.credential;
+        this.#expiries.set(principal, expiresAtMs);
+      } else if (authentication.code === 'token_expired') this.saw('refusedExpired');
+      return authentication;
+    };
+  }
+
+  /** Nobody does anything with a credential that is over. */
+  #checkCredential(principal: Principal, what: string): void {
+    const expiresAtMs = this.#expiries.get(principal) ?? Infinity;
+    if (this.#clock.nowMs() >= expiresAtMs) {
+      this.fail('credential', `${principal.owner} did ${what} with a credential that has expired`);
+    }
+  }
+
   /** Acknowledged means durable, and a retry hears the same bytes (P3). */
   host(host: ChatHost): ChatHost {
     return {
-      attach: (...args) => host.attach(...args),
-      query: (...args) => host.query(...args),
+      attach: (principal, chat, ...rest) => {
+        this.#checkCredential(principal, 'attach');
+        return host.attach(principal, chat, ...rest);
+      },
+      query: async (principal, name, args) => {
+        this.#checkCredential(principal, name);
+        const result = await host.query(principal, name, args);
+        this.slowReaders.onReply(result.ok ? result.result : result.error);
+        return result;
+      },
       command: async (principal, request) => {
+        this.#checkCredential(principal, request.name);
         const reply = await host.command(principal, request);
+        this.slowReaders.onReply(reply.body);
         this.#checkReply(principal.owner, request, reply);
         return reply;
       },

@@ -4,9 +4,17 @@ import type { Clock } from '../../actors/ports.ts';
 
 type Timer = { readonly atMs: number; readonly order: number; task: (() => void) | null };
 
-/** Timers fire by time, then in the order in which they were set. All times are whole Unix milliseconds. */
+/**
+ * Timers fire by time, then in the order in which they were set. All times are whole Unix milliseconds. Two things may
+ * befall it, as they do a computer: the wall clock jumps forward while timers go on as if nothing was (`jump`), and
+ * everything sleeps, so that timers are late (`sleep`).
+ */
 export class SimClock implements Clock {
+  /** Time as the timers count it. */
   #nowMs: number;
+  /** How far the wall clock has jumped ahead of it. */
+  #aheadMs = 0;
+  #sleptMs = 0;
   #order = 0;
   /** A binary heap: the next timer is the first. Cancelled timers stay in it, without a task, until they surface. */
   readonly #heap: Timer[] = [];
@@ -15,8 +23,28 @@ export class SimClock implements Clock {
     this.#nowMs = startMs;
   }
 
+  /** The wall clock: what everybody's `nowMs` is. */
   nowMs(): number {
+    return this.#nowMs + this.#aheadMs;
+  }
+
+  /** Time as the timers count it. */
+  get timerMs(): number {
     return this.#nowMs;
+  }
+
+  /** Without jumps and sleep: for what measures how long something took, and for the network. */
+  get awake(): Clock {
+    return { nowMs: () => this.#nowMs - this.#sleptMs, after: (delayMs, task) => this.after(delayMs, task) };
+  }
+
+  jump(byMs: number): void {
+    this.#aheadMs += byMs;
+  }
+
+  sleep(byMs: number): void {
+    this.#nowMs += byMs;
+    this.#sleptMs += byMs;
   }
 
   after(delayMs: number, task: () => void): () => void {
@@ -37,7 +65,7 @@ export class SimClock implements Clock {
     return null;
   }
 
-  /** Moves to the next timer and runs it; false when there is none, or none until `untilMs`. */
+  /** Moves to the next timer and runs it; false when there is none, or none until `untilMs` (as timers count). */
   step(untilMs = Number.POSITIVE_INFINITY): boolean {
     const atMs = this.nextAtMs();
     if (atMs === null || atMs > untilMs) return false;

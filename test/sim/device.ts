@@ -4,6 +4,7 @@ import { ClientError, CommandError, ParleyClient, type Busy, type ChatHandle } f
 import { chatArgs, newChatArgs, parseChatResult, readResult, sendArgs, stopArgs } from '../../protocol/client/calls.ts';
 import { decodeClientMessage } from '../../protocol/codec.ts';
 import type { Args, ClientFrame, ServerFrame } from '../../protocol/frames.ts';
+import type { Clock } from '../../actors/ports.ts';
 import type { ChatId, CommandId, OwnerId, TurnId } from '../../protocol/ids.ts';
 import { canonical, isPassing, isSame, type Audit } from './audit.ts';
 import { ClientChecks } from './client-checks.ts';
@@ -38,6 +39,8 @@ export type DeviceOptions = {
   readonly onChat: (chat: ChatId, owner: OwnerId) => void;
 };
 
+const CLOCK_WRONG_MS = 2 * 60 * 60 * 1_000;
+
 /** How long a credential lasts, so that some are renewed within a run. */
 const CREDENTIAL_MS = { min: 20_000, max: 600_000 } as const;
 
@@ -51,13 +54,12 @@ export class Device {
 
   constructor(options: DeviceOptions) {
     this.options = options;
-    const { name, owner, role, clock, random, network } = options;
+    const { name, random, network } = options;
     this.client = new ParleyClient({
       url: 'ws://simulation',
       clientName: name,
-      credential: () =>
-        Promise.resolve(credential(owner, role, clock.nowMs() + random.int(CREDENTIAL_MS.min, CREDENTIAL_MS.max))),
-      clock,
+      credential: () => this.#credential(),
+      clock: this.#clock(),
       random: random.fork(),
       webSocket: network.webSocket(name, {
         onSend: (bytes) => this.#onSend(bytes),
@@ -71,6 +73,30 @@ export class Device {
       for (const checks of this.#checks.values()) checks.onFrame(frame);
     });
     this.client.connect();
+  }
+
+  /** Its own clock, which may be wrong all along. */
+  #clock(): Clock {
+    const { clock, random, network } = this.options;
+    if (!network.options.faults.strikes('clockWrong')) return clock;
+    const aheadMs = random.int(-CLOCK_WRONG_MS, CLOCK_WRONG_MS);
+    return { nowMs: () => clock.nowMs() + aheadMs, after: (delayMs, task) => clock.after(delayMs, task) };
+  }
+
+  /** Asks whoever hands out credentials. */
+  async #credential(): Promise<string> {
+    const { owner, role, clock, random, network } = this.options;
+    const { faults } = network.options;
+    if (faults.strikes('credentialLate')) {
+      await new Promise<void>((resolve) => {
+        clock.after(random.int(1, 20_000), resolve);
+      });
+    }
+    if (faults.strikes('credentialFails')) throw new Error('simulated');
+    let lifeMs = random.int(CREDENTIAL_MS.min, CREDENTIAL_MS.max);
+    if (faults.strikes('credentialShort')) lifeMs = random.int(100, 8_000);
+    if (faults.strikes('credentialStale')) lifeMs = -random.int(1, 60_000);
+    return credential(owner, role, clock.nowMs() + lifeMs);
   }
 
   /** The handle of a chat, checked from the first time on. */
@@ -189,7 +215,10 @@ export class Device {
 
   /** Sees what the client sends: with what it attaches, and why. */
   #onSend(data: Uint8Array): void {
-    for (const frame of decodeClientMessage(data).frames) if (frame.op === 'attach') this.#onAttach(frame);
+    for (const frame of decodeClientMessage(data).frames) {
+      if (frame.op === 'attach') this.#onAttach(frame);
+      if (frame.op === 'auth') this.options.audit.saw('renewed');
+    }
   }
 
   #onAttach({ chat, cursor }: ClientFrame & { readonly op: 'attach' }): void {

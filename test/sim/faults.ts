@@ -24,6 +24,15 @@ const RATES_MAX = {
   connectFails: 0.1,
   /** A connection that takes a few hundred bytes a second. */
   slowReader: 0.6,
+  /** A client stops reading for a while. */
+  readerStops: 0.01,
+  /** Whoever hands out credentials gives one that lasts seconds, one that is over, one after a while, or none. */
+  credentialShort: 0.4,
+  credentialStale: 0.2,
+  credentialLate: 0.3,
+  credentialFails: 0.2,
+  /** A device whose clock is wrong by up to two hours. */
+  clockWrong: 0.5,
   modelOverloaded: 0.1,
   modelRateLimited: 0.05,
   modelCut: 0.1,
@@ -37,7 +46,7 @@ const RATES_MAX = {
 } as const;
 
 /** Faults that the plan of a run brings about instead of chance. */
-const PLANNED = ['crash', 'zombie', 'drain', 'storeOutage'] as const;
+const PLANNED = ['crash', 'zombie', 'drain', 'storeOutage', 'clockJump', 'sleep', 'deafReader'] as const;
 
 export type ChanceFault = keyof typeof RATES_MAX;
 export type Fault = ChanceFault | (typeof PLANNED)[number];

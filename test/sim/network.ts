@@ -1,7 +1,8 @@
 // The network between clients and the node: connections that deliver in order, or are lost with what was in flight.
 //
 // A connection never reorders, repeats or drops single messages, because TCP does not. What happens instead: it is slow,
-// it takes its bytes slowly, it ends at any message for both or for one side, it goes dead without a word.
+// its client takes the bytes slowly, or none for a while, or none ever again, it ends at any message for both or for one
+// side, it goes dead without a word.
 
 import type { Clock } from '../../actors/ports.ts';
 import type { ClientSocket } from '../../gateway/socket.ts';
@@ -31,6 +32,7 @@ const UNOBSERVED: ClientObserver = { onSend: () => undefined, onHandled: () => u
 type Message = { readonly way: 'up' | 'down'; readonly bytes: Uint8Array };
 
 export type NetworkOptions = {
+  /** One without jumps and sleep: what is on its way stays in order. */
   readonly clock: Clock;
   readonly random: SimRandom;
   readonly faults: Faults;
@@ -38,6 +40,15 @@ export type NetworkOptions = {
   readonly onMessage: (message: Message & { readonly name: string }) => void;
   /** A client has noticed that its connection is dead, so long after it died. */
   readonly onNoticed: (name: string, afterMs: number) => void;
+  /** The node has sent a message; `sinceMs`: from when on nothing on the client's side has held it up. */
+  readonly onSent: (sent: Sent) => void;
+};
+
+export type Sent = {
+  readonly link: object;
+  readonly name: string;
+  readonly bytes: Uint8Array;
+  readonly sinceMs: number;
 };
 
 /** What a plant may do to the bytes on their way to a client. */
@@ -48,6 +59,8 @@ const ABNORMAL = 1006;
 const DEAD_MS = 40_000;
 /** What the kernel takes before `bufferedBytes` grows. */
 const KERNEL_BYTES = 512;
+/** A connection that was ended and whose client does not read is cut after this, with what it had buffered. */
+const END_MS = 60_000;
 
 export class Network {
   server: Server | null = null;
@@ -61,7 +74,7 @@ export class Network {
   }
 
   /** The WebSocket of one client, which traces call `name`. */
-  webSocket(name: string, observer: ClientObserver = UNOBSERVED): WebSocketConstructor {
+  webSocket(name: string, observer: ClientObserver = UNOBSERVED): SimSocketConstructor & WebSocketConstructor {
     const connect = (socket: SimWebSocket): Link => new Link(this, socket, { ...observer, name });
     return class extends SimWebSocket {
       constructor(_url: string, _protocol: string) {
@@ -103,7 +116,16 @@ class SimWebSocket implements WebSocketLike {
   close(): void {
     this.#link.closedByClient();
   }
+
+  /** Takes nothing from the connection for so long. */
+  stopReading(forMs: number): void {
+    this.#link.stopReading(forMs);
+  }
 }
+
+/** A WebSocket of the simulation can do what one on TCP can: not read. */
+export type SimSocket = WebSocketLike & { stopReading(forMs: number): void };
+type SimSocketConstructor = new (url: string, protocol: string) => SimSocket;
 
 /** One connection. `up` → `down`; a frozen one is up and carries nothing. */
 export class Link {
@@ -122,6 +144,10 @@ export class Link {
   #buffered = 0;
   /** Bytes that a slow reader takes in a millisecond; 0: all at once. */
   readonly #bytesPerMs: number;
+  /** What has arrived and the client does not read; null while it reads. */
+  #unread: (() => void)[] | null = null;
+  /** From when on everything was read as it came; infinite while it is not. */
+  #sinceMs: number;
 
   constructor(network: Network, client: SimWebSocket, observer: Observer) {
     this.#network = network;
@@ -129,12 +155,18 @@ export class Link {
     this.#client = client;
     const { clock, random, faults } = network.options;
     this.#bytesPerMs = faults.strikes('slowReader') ? random.pick([0.1, 0.3, 1, 5]) : 0;
+    this.#sinceMs = this.#bytesPerMs === 0 ? clock.nowMs() : Infinity;
     network.links.add(this);
     clock.after(random.int(1, 20), () => this.#open());
   }
 
   get isUp(): boolean {
     return this.#isUp;
+  }
+
+  /** What the node's side has been given and the kernel has not taken. */
+  get bufferedBytes(): number {
+    return Math.max(0, this.#buffered - KERNEL_BYTES);
   }
 
   /** Ends the connection; what is in flight is lost. `told`: who hears of it at once. */
@@ -154,6 +186,20 @@ export class Link {
       if (this.#isUp) onNoticed(this.#observer.name, DEAD_MS);
       this.#leave();
       this.#tellServer();
+    });
+  }
+
+  /** The client takes nothing for so long; what comes is buffered, at the node's side too. */
+  stopReading(forMs: number): void {
+    if (this.#unread !== null || !this.#isUp) return;
+    const { clock } = this.#network.options;
+    this.#unread = [];
+    this.#sinceMs = Infinity;
+    clock.after(forMs, () => {
+      const unread = this.#unread ?? [];
+      this.#unread = null;
+      if (this.#bytesPerMs === 0) this.#sinceMs = clock.nowMs();
+      for (const read of unread) this.#read(read);
     });
   }
 
@@ -184,7 +230,7 @@ export class Link {
     }
     this.#server = server.accept({
       send: (bytes) => this.#fromServer(bytes.slice()),
-      bufferedBytes: () => Math.max(0, this.#buffered - KERNEL_BYTES),
+      bufferedBytes: () => this.bufferedBytes,
       end: (code, reason) => this.#endByServer(code, reason),
     });
     for (const listener of this.#client.listeners.open) listener();
@@ -196,22 +242,35 @@ export class Link {
     const fastMs = Math.max(this.#lastDownMs, this.#arrivalMs());
     const takesMs = this.#bytesPerMs === 0 ? 0 : Math.ceil(bytes.length / this.#bytesPerMs);
     this.#lastDownMs = Math.max(fastMs, Math.max(this.#lastDownMs, clock.nowMs()) + takesMs);
-    if (takesMs > 0) this.#buffer(bytes.length, this.#lastDownMs);
-    this.#deliver(this.#lastDownMs, { way: 'down', bytes }, () => {
-      const { tamper } = this.#network;
-      const { buffer } = tamper === null ? bytes : tamper(bytes).slice();
-      for (const listener of this.#client.listeners.message) listener({ data: buffer });
-      this.#observer.onHandled();
+    const isBuffered = takesMs > 0 || this.#unread !== null;
+    if (isBuffered) this.#buffered += bytes.length;
+    this.#network.options.onSent({ link: this, name: this.#observer.name, bytes, sinceMs: this.#sinceMs });
+    const arrivesMs = this.#lastDownMs;
+    clock.after(arrivesMs - clock.nowMs(), () => {
+      this.#read(() => {
+        if (isBuffered) this.#unbuffer(bytes.length);
+        this.#take({ way: 'down', bytes }, () => this.#toClient(bytes));
+      });
     });
   }
 
-  #buffer(bytes: number, untilMs: number): void {
-    const { clock } = this.#network.options;
-    this.#buffered += bytes;
-    clock.after(untilMs - clock.nowMs(), () => {
-      this.#buffered -= bytes;
-      if (this.#isUp && this.#frozenAtMs === null) this.#server?.drained();
-    });
+  #toClient(bytes: Uint8Array): void {
+    const { tamper, options } = this.#network;
+    const { buffer } = tamper === null ? bytes : tamper(bytes).slice();
+    for (const listener of this.#client.listeners.message) listener({ data: buffer });
+    this.#observer.onHandled();
+    if (options.faults.strikes('readerStops')) this.stopReading(options.random.pick([300, 3_000, 15_000, 40_000]));
+  }
+
+  /** Now, or when the client reads again. */
+  #read(read: () => void): void {
+    if (this.#unread === null) read();
+    else this.#unread.push(read);
+  }
+
+  #unbuffer(bytes: number): void {
+    this.#buffered -= bytes;
+    if (this.#isUp && this.#frozenAtMs === null) this.#server?.drained();
   }
 
   #endByServer(code: number, reason: string): void {
@@ -219,22 +278,31 @@ export class Link {
     const { clock, random } = this.#network.options;
     this.#lastDownMs = Math.max(this.#lastDownMs, this.#arrivalMs());
     clock.after(this.#lastDownMs - clock.nowMs(), () => {
-      if (!this.#isUp) return;
-      this.#leave();
-      if (this.#frozenAtMs === null) this.#tellClient(code, reason);
+      this.#read(() => {
+        if (!this.#isUp) return;
+        this.#leave();
+        if (this.#frozenAtMs === null) this.#tellClient(code, reason);
+      });
+    });
+    clock.after(this.#lastDownMs - clock.nowMs() + END_MS, () => {
+      if (this.#isUp && this.#unread !== null) this.cut('client');
     });
     clock.after(this.#lastDownMs - clock.nowMs() + random.int(0, 100), () => this.#tellServer());
   }
 
   #deliver(atMs: number, message: Message, deliver: () => void): void {
-    const { clock, faults, onMessage } = this.#network.options;
-    clock.after(atMs - clock.nowMs(), () => {
-      if (!this.#isUp || this.#frozenAtMs !== null) return;
-      if (faults.strikes('cut')) return this.cut();
-      if (faults.strikes('halfOpen')) return this.freeze();
-      onMessage({ ...message, name: this.#observer.name });
-      deliver();
-    });
+    const { clock } = this.#network.options;
+    clock.after(atMs - clock.nowMs(), () => this.#take(message, deliver));
+  }
+
+  /** Hands a message over, unless the connection has ended on the way or ends just now. */
+  #take(message: Message, deliver: () => void): void {
+    const { faults, onMessage } = this.#network.options;
+    if (!this.#isUp || this.#frozenAtMs !== null) return;
+    if (faults.strikes('cut')) return this.cut();
+    if (faults.strikes('halfOpen')) return this.freeze();
+    onMessage({ ...message, name: this.#observer.name });
+    deliver();
   }
 
   #arrivalMs(): number {

@@ -33,6 +33,10 @@ export type Wrapping = {
   readonly store: (store: ChatStore, clock: Clock) => ChatStore;
   /** Between the sessions and the host. */
   readonly host: (host: ChatHost) => ChatHost;
+  readonly authenticate: (authenticate: Authenticate) => Authenticate;
+  /** Between a session and its connection. */
+  readonly socket: (socket: ClientSocket) => ClientSocket;
+  readonly limits: (limits: SessionLimits) => SessionLimits;
 };
 
 export type NodeOptions = {
@@ -46,7 +50,7 @@ export type NodeOptions = {
   readonly settings: NodeSettings;
   readonly wrapping: Wrapping;
   readonly onStoreCall: (describe: () => string) => void;
-  readonly onSlowSession: () => void;
+  readonly onSessionClosed: (reason: unknown) => void;
   /** Something was logged as an error: a bug of ours. */
   readonly onError: (message: string, fields: unknown) => void;
 };
@@ -92,11 +96,15 @@ export class SimNode implements Server {
   readonly #store: FaultyStore;
   readonly #context: SessionContext;
   readonly #random: SimRandom;
+  readonly #wrapping: Wrapping;
+  /** Connections that are open. */
+  readonly #open = new Set<{ readonly session: Session; readonly socket: ClientSocket }>();
 
   constructor(options: NodeOptions) {
     const { id, clock, random, faults, provider, database, settings, wrapping, onStoreCall } = options;
     this.id = id;
     this.#random = random;
+    this.#wrapping = wrapping;
     this.#clock = new MortalClock(clock);
     this.#store = new FaultyStore({
       store: wrapping.database(options.store),
@@ -126,13 +134,13 @@ export class SimNode implements Server {
       host: wrapping.host(this.host),
       clock: this.#clock,
       random: random.fork(),
-      authenticate: simAuthenticate(this.#clock),
+      authenticate: wrapping.authenticate(simAuthenticate(this.#clock)),
       registry: new SessionRegistry(settings.sessions.sessionsPerOwner),
       counts: new GatewayCounts(),
       flusher: new Flusher((task) => void this.#clock.after(0, task)),
       wheel: new HeartbeatWheel(this.#clock, LIMITS.heartbeatMs),
       heartbeatMs: LIMITS.heartbeatMs,
-      limits: settings.sessions,
+      limits: wrapping.limits(settings.sessions),
       logger: simLogger(options),
     };
   }
@@ -142,7 +150,25 @@ export class SimNode implements Server {
   }
 
   accept(socket: ClientSocket): ServerEnd {
-    return new Session(Buffer.from(this.#random.bytes(8)).toString('hex'), socket, this.#context);
+    const id = Buffer.from(this.#random.bytes(8)).toString('hex');
+    const session = new Session(id, this.#wrapping.socket(socket), this.#context);
+    const open = { session, socket };
+    this.#open.add(open);
+    return {
+      receive: (bytes) => session.receive(bytes),
+      drained: () => session.drained(),
+      closed: () => {
+        this.#open.delete(open);
+        session.closed();
+      },
+    };
+  }
+
+  /** What is held for each reader: by the session's own account, and by that of its connection. */
+  *held(): Generator<{ readonly heldBytes: number; readonly bufferedBytes: number }> {
+    for (const { session, socket } of this.#open) {
+      yield { heldBytes: session.heldBytes, bufferedBytes: socket.bufferedBytes() };
+    }
   }
 
   /** In order: clients are told, chats are given up or left to recovery. The node is to be killed afterwards. */
@@ -187,13 +213,11 @@ function simLog(onError: NodeOptions['onError']): Log {
   return log;
 }
 
-function simLogger({ onError, onSlowSession }: NodeOptions): Logger {
+function simLogger({ onError, onSessionClosed }: NodeOptions): Logger {
   const logger: Logger = {
     error: onError,
     warn: () => undefined,
-    info: (_message, fields) => {
-      if (fields?.['reason'] === 'slow') onSlowSession();
-    },
+    info: (_message, fields) => onSessionClosed(fields?.['reason']),
     debug: () => undefined,
     child: () => logger,
   };

@@ -19,7 +19,7 @@ export type ParsedOptions =
   | { readonly outcome: 'help' }
   | { readonly outcome: 'fault'; readonly fault: string };
 
-export const DEFAULT_SEEDS = 200;
+export const DEFAULT_SEEDS = 2_000;
 
 export const HELP = `Plays whole runs of Parley in one process, on simulated time, network, database and model.
 

@@ -3,13 +3,14 @@
 import type { Busy } from '../../protocol/client/index.ts';
 import type { ChatId, OwnerId } from '../../protocol/ids.ts';
 import type { Device } from './device.ts';
-import { probe } from './probe.ts';
+import { deafReader, probe } from './probe.ts';
 import type { World } from './world.ts';
 
 const OWNERS = ['ann', 'bob', 'cem'] as const;
 const BUSY: readonly Busy[] = ['queue', 'queue', 'interrupt', 'reject'];
 /** Above `LIMITS.inlinePartBytes`: comes as a reference in snapshots. */
 const LARGE_TEXT = 'large '.repeat(3_000);
+const HOUR_MS = 60 * 60 * 1_000;
 
 const ACTIONS = {
   send: 40,
@@ -27,6 +28,7 @@ const ACTIONS = {
   page: 3,
   probe: 2,
   trespass: 2,
+  gather: 3,
 } as const;
 type Action = keyof typeof ACTIONS;
 
@@ -35,7 +37,7 @@ export function begin(world: World): void {
   const { random } = world;
   const owners = OWNERS.slice(0, random.int(1, OWNERS.length)) as readonly string[] as readonly OwnerId[];
   for (const owner of owners) {
-    for (let i = random.int(1, 2); i > 0; i--) void world.addDevice(owner, 'member').create(null);
+    for (let i = random.int(1, 3); i > 0; i--) void world.addDevice(owner, 'member').create(null);
     if (random.chance(0.15)) world.addOldChat(owner, { messages: random.int(55, 120), chars: 20 });
     // Fifty such messages are more than one piece of a snapshot.
     if (random.chance(0.02)) world.addOldChat(owner, { messages: 55, chars: 8_000 });
@@ -83,12 +85,35 @@ function scheduleNode(world: World, durationMs: number): void {
       if (world.drain(restart)) faults.note('drain');
     });
   }
+  scheduleTime(world, at);
+  if (random.chance(0.3)) {
+    clock.after(at(), () => deafReader(world));
+  }
   if (random.chance(0.3)) {
     clock.after(at(), () => {
       faults.note('storeOutage');
       world.breakDatabase(random.pick([300, 3_000, 20_000]));
     });
   }
+}
+
+/** What befalls the clocks of all: together less than the 24 h for which replies are kept. */
+function scheduleTime({ random, clock, faults, trace }: World, at: () => number): void {
+  for (let i = random.pick([0, 0, 1, 2]); i > 0; i--) {
+    clock.after(at(), () => {
+      const byMs = random.pick([90_000, 600_000, HOUR_MS, 6 * HOUR_MS]);
+      trace.add(() => `the wall clock jumps by ${byMs} ms`);
+      clock.jump(byMs);
+      faults.note('clockJump');
+    });
+  }
+  if (!random.chance(0.2)) return;
+  clock.after(at(), () => {
+    const forMs = random.pick([2_000, 30_000, 900_000]);
+    trace.add(() => `everything sleeps for ${forMs} ms`);
+    clock.sleep(forMs);
+    faults.note('sleep');
+  });
 }
 
 function act(world: World, action: Action): void {
@@ -106,6 +131,7 @@ function act(world: World, action: Action): void {
   if (action === 'browse') return browse(device);
   if (action === 'repeat') return repeat(world, device);
   if (action === 'trespass') return trespass(world, device);
+  if (action === 'gather') return gather(world, owner, mine);
   if (mine.length > 0) actOn(world, device, random.pick(mine), action);
 }
 
@@ -113,7 +139,7 @@ function actOn(
   world: World,
   device: Device,
   chat: ChatId,
-  action: Exclude<Action, 'create' | 'leave' | 'browse' | 'repeat' | 'trespass'>,
+  action: Exclude<Action, 'create' | 'leave' | 'browse' | 'repeat' | 'trespass' | 'gather'>,
 ): void {
   const { random } = world;
   switch (action) {
@@ -177,6 +203,15 @@ function trespass(world: World, device: Device): void {
   const foreign = [...world.chats].filter(([, of]) => of !== owner).map(([chat]) => chat);
   if (foreign.length === 0 || role === 'auditor') return;
   device.trespass(world.random.pick(foreign));
+}
+
+/** All devices of a person follow one chat, and one of them says something. */
+function gather({ devices, random }: World, owner: string, mine: readonly ChatId[]): void {
+  const together = devices.filter(({ options, isOpen }) => options.owner === owner && isOpen);
+  if (mine.length === 0 || together.length === 0) return;
+  const chat = random.pick(mine);
+  for (const device of together) device.handle(chat).attach();
+  void random.pick(together).send(chat, 'all together', 'queue');
 }
 
 /** Asks for more than a slow reader can take: its session is given up then, and comes back (P9). */

@@ -4,6 +4,8 @@
 import { Draft } from '../../actors/chat/draft.ts';
 import type { Attached, ReadableLog } from '../../actors/host/api.ts';
 import type { ChatStore } from '../../actors/ports.ts';
+import type { Authenticate } from '../../gateway/authentication.ts';
+import { Flusher, type Flushable } from '../../gateway/flush.ts';
 import { decodeServerMessage, encodeEventFrame, joinFrames } from '../../protocol/codec.ts';
 import type { ChatEvent } from '../../protocol/events.ts';
 import type { ServerFrame } from '../../protocol/frames.ts';
@@ -38,6 +40,16 @@ export const PLANTS = {
   staleEpoch: () => ({ database: withoutEpochCheck }),
   /** A failed attempt that is tried again does not take its text back. */
   missingReset: () => ({ patch: swallowResets }),
+  /** A reader that has fallen behind misses the first event when it goes on. */
+  pausedLoses: () => ({ host: (host) => ({ ...bound(host), attach: attachWith(host, fromOneLaterWhenBehind) }) }),
+  /** A session does not see that its reader takes nothing: it is never paused. */
+  unboundedBuffer: () => ({ socket: (socket) => ({ ...socket, bufferedBytes: () => 0 }) }),
+  /** A client that asks without reading is never closed. */
+  unboundedOutbox: () => ({ limits: (limits) => ({ ...limits, outboxHardBytes: Infinity }) }),
+  /** Now and then a session has to wait until another one has something to send. */
+  othersWait: () => ({ patch: flushLate }),
+  /** A credential counts for an hour more than it says. */
+  lateExpiry: () => ({ authenticate: withLongerLife }),
 } as const satisfies Record<string, () => Plant>;
 
 export type PlantName = keyof typeof PLANTS;
@@ -94,6 +106,16 @@ function fromOneLater(log: ReadableLog, outcome: 'resumed' | 'snapshot'): Readab
   });
 }
 
+/** So far behind that it has surely been paused, or was away. */
+const BEHIND = 4;
+
+function fromOneLaterWhenBehind(log: ReadableLog): ReadableLog {
+  return logWith(log, (cursor, bytesMax) => {
+    const isBehind = cursor.epoch === log.top.epoch && log.top.seq - cursor.seq > BEHIND;
+    return log.read(isBehind ? { ...cursor, seq: cursor.seq + 1 } : cursor, bytesMax);
+  });
+}
+
 function doublesSomeDeltas(): (bytes: Uint8Array) => Uint8Array {
   let count = 0;
   return (bytes) =>
@@ -131,6 +153,35 @@ function withoutEpochCheck(store: ChatStore): ChatStore {
       return store.commit({ ...intent, epoch });
     },
   });
+}
+
+function withLongerLife(authenticate: Authenticate): Authenticate {
+  return async (token) => {
+    const authentication = await authenticate(token);
+    if (authentication.outcome !== 'accepted') return authentication;
+    const { credential } = authentication;
+    const expiresAtMs = credential.expiresAtMs + 3_600_000;
+    return { outcome: 'accepted', credential: { ...credential, expiresAtMs } };
+  };
+}
+
+function flushLate(): () => void {
+  // eslint-disable-next-line typescript/unbound-method -- it is called with its flusher as `this`
+  const mark = Flusher.prototype.mark;
+  const held = new Set<Flushable>();
+  let count = 0;
+  Flusher.prototype.mark = function late(this: Flusher, session: Flushable): void {
+    if (++count % EVERY === 0) {
+      held.add(session);
+      return;
+    }
+    for (const waiting of held) mark.call(this, waiting);
+    held.clear();
+    mark.call(this, session);
+  };
+  return () => {
+    Flusher.prototype.mark = mark;
+  };
 }
 
 function swallowResets(): () => void {

@@ -1,5 +1,5 @@
 // Seeds that were red, by what they found. Each defect has a test of its own as well; the seed keeps the way in which it
-// was met.
+// was met, until something else is drawn: then it is a run like any other.
 import { describe, expect, test } from 'vitest';
 import { run } from './run.ts';
 

@@ -40,7 +40,7 @@ const ANSWER_MS = 240_000;
 export async function run({ seed, plant, print }: RunOptions): Promise<RunResult> {
   const world = new World(seed, plant);
   if (print !== undefined) world.trace.print = print;
-  const startMs = world.clock.nowMs();
+  const startMs = world.clock.timerMs;
   try {
     await play(world);
   } finally {
@@ -50,7 +50,7 @@ export async function run({ seed, plant, print }: RunOptions): Promise<RunResult
     seed,
     violation: world.audit.violation,
     events: world.trace.count,
-    simulatedMs: world.clock.nowMs() - startMs,
+    simulatedMs: world.clock.timerMs - startMs,
     faults: world.faults.counts,
     sights: world.audit.sights,
   };
@@ -77,9 +77,12 @@ async function play(world: World): Promise<void> {
 /** Steps until `done`, at most `limitMs`; false when an invariant broke on the way. */
 async function runUntil(world: World, done: () => boolean, limitMs: number): Promise<boolean> {
   const { clock, audit } = world;
-  const untilMs = clock.nowMs() + limitMs;
+  const untilMs = clock.timerMs + limitMs;
   await settle();
-  while (audit.violation === null && !done() && clock.step(untilMs)) await settle();
+  while (audit.violation === null && !done() && clock.step(untilMs)) {
+    await settle();
+    world.checkBudgets();
+  }
   return audit.violation === null;
 }
 

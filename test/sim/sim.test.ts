@@ -2,23 +2,36 @@
 import { describe, expect, test } from 'vitest';
 import { SIGHTS } from './audit.ts';
 import { FAULTS } from './faults.ts';
-import { PLANT_NAMES, PLANTS } from './plants.ts';
+import { PLANT_NAMES, PLANTS, type PlantName } from './plants.ts';
 import { formatViolation, sumUp } from './report.ts';
 import { EVENTS_MIN, run, type RunResult } from './run.ts';
 
-const GREEN_SEEDS = 80;
+/** A tenth of what `npm run sim` plays: 2,000 seeds take minutes of two cores. */
+const GREEN_SEEDS = 200;
 const PLANTED_SEEDS_MAX = 200;
 
+/** By which rule a defect is found, where only one may find it. */
+const FOUND_BY: Partial<Record<PlantName, string>> = {
+  unboundedBuffer: 'P9',
+  unboundedOutbox: 'P9',
+  othersWait: 'P9',
+  lateExpiry: 'credential',
+};
+
 describe('simulation', () => {
-  test('[sim] every promise holds over eighty seeds, under every kind of fault', { timeout: 60_000 }, async () => {
-    const results: RunResult[] = [];
-    for (let seed = 1; seed <= GREEN_SEEDS; seed++) results.push(await run({ seed }));
-    const totals = sumUp(results);
-    expect(totals.red.map(({ seed, violation }) => formatViolation(seed, violation, null))).toEqual([]);
-    expect(totals.eventsLeast).toBeGreaterThanOrEqual(EVENTS_MIN);
-    expect(FAULTS.filter((fault) => totals.faults[fault] === 0)).toEqual([]);
-    expect(SIGHTS.filter((sight) => totals.sights[sight] === 0)).toEqual([]);
-  });
+  test(
+    '[sim] every promise holds over two hundred seeds, under every kind of fault',
+    { timeout: 600_000 },
+    async () => {
+      const results: RunResult[] = [];
+      for (let seed = 1; seed <= GREEN_SEEDS; seed++) results.push(await run({ seed }));
+      const totals = sumUp(results);
+      expect(totals.red.map(({ seed, violation }) => formatViolation(seed, violation, null))).toEqual([]);
+      expect(totals.eventsLeast).toBeGreaterThanOrEqual(EVENTS_MIN);
+      expect(FAULTS.filter((fault) => totals.faults[fault] === 0)).toEqual([]);
+      expect(SIGHTS.filter((sight) => totals.sights[sight] === 0)).toEqual([]);
+    },
+  );
 
   test('[sim] a seed plays the same run each time', async () => {
     const traceOf = async (): Promise<string[]> => {
@@ -32,10 +45,12 @@ describe('simulation', () => {
   });
 
   for (const name of PLANT_NAMES) {
-    test(`[sim] finds the planted defect ${name}`, { timeout: 60_000 }, async () => {
+    test(`[sim] finds the planted defect ${name}`, { timeout: 120_000 }, async () => {
       for (let seed = 1; seed <= PLANTED_SEEDS_MAX; seed++) {
         const { violation } = await run({ seed, plant: PLANTS[name]() });
-        if (violation !== null) return expect(violation.what).not.toBe('');
+        if (violation === null) continue;
+        expect(violation.rule).toBe(FOUND_BY[name] ?? violation.rule);
+        return;
       }
       expect.unreachable(`${PLANTED_SEEDS_MAX} seeds are green with ${name}`);
     });

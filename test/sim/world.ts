@@ -3,6 +3,9 @@
 import type { ChatHost } from '../../actors/host/api.ts';
 import { chatIdOf } from '../../actors/host/create.ts';
 import type { ChatStore, Clock, NewMessage } from '../../actors/ports.ts';
+import type { Authenticate } from '../../gateway/authentication.ts';
+import type { SessionLimits } from '../../gateway/limits.ts';
+import type { ClientSocket } from '../../gateway/socket.ts';
 import { must } from '../../protocol/assert.ts';
 import { uuidV7, type ChatId, type CommandId, type Epoch, type NodeId, type OwnerId } from '../../protocol/ids.ts';
 import { LIMITS } from '../../protocol/limits.ts';
@@ -35,6 +38,9 @@ export type Plant = {
   readonly database?: (store: ChatStore) => ChatStore;
   readonly store?: (store: ChatStore, clock: Clock) => ChatStore;
   readonly host?: (host: ChatHost) => ChatHost;
+  readonly authenticate?: (authenticate: Authenticate) => Authenticate;
+  readonly socket?: (socket: ClientSocket) => ClientSocket;
+  readonly limits?: (limits: SessionLimits) => SessionLimits;
   readonly tamper?: () => Tamper;
   /** The function returned takes it back. */
   readonly patch?: () => () => void;
@@ -44,7 +50,7 @@ export class World {
   readonly clock = new SimClock(START_MS);
   readonly random: SimRandom;
   readonly faults: Faults;
-  readonly trace = new Trace(this.clock);
+  readonly trace = new Trace(this.clock.awake);
   readonly tables = new MemoryTables();
   readonly audit: Audit;
   readonly network: Network;
@@ -65,12 +71,13 @@ export class World {
     this.random = new SimRandom(seed);
     this.faults = new Faults(this.random.fork());
     this.#settings = drawSettings(this.random.fork());
-    this.audit = new Audit(this.tables, this.trace);
+    this.audit = new Audit(this.tables, this.trace, this.clock);
     this.network = new Network({
-      clock: this.clock,
+      clock: this.clock.awake,
       random: this.random.fork(),
       faults: this.faults,
       onNoticed: (name, afterMs) => this.#checkNoticed(name, afterMs),
+      onSent: (sent) => this.audit.slowReaders.onSent(sent),
       onMessage: ({ name, way, bytes }) => this.trace.add(() => `${name} ${way}: ${describeMessage(way, bytes)}`),
     });
     if (plant.tamper !== undefined) this.network.tamper = plant.tamper();
@@ -122,7 +129,8 @@ export class World {
   /** A new incarnation takes over: every earlier one is dead from here on, whether it knows or not. */
   startNode(): void {
     const id = uuidV7<NodeId>(this.clock.nowMs(), this.random.bytes(10));
-    const { database = same, store = same, host = same } = this.#plant;
+    const { database = same, store = same, host = same, authenticate = same } = this.#plant;
+    const { socket = same, limits = same } = this.#plant;
     const node = new SimNode({
       id,
       clock: this.clock,
@@ -136,9 +144,15 @@ export class World {
         database: (inner) => this.audit.database(database(inner)),
         store,
         host: (inner) => this.audit.host(host(inner)),
+        authenticate: (inner) => authenticate(this.audit.authenticate(inner)),
+        socket,
+        limits,
       },
       onStoreCall: (describeCall) => this.trace.add(() => `store: ${describeCall()}`),
-      onSlowSession: () => this.audit.saw('slow'),
+      onSessionClosed: (reason) => {
+        if (reason === 'slow') this.audit.saw('slow');
+        if (reason === 'token_expired') this.audit.saw('expired');
+      },
       onError: (message, fields) => this.audit.fail('error', `${message} ${describe(fields)}`),
     });
     this.#node = node;
@@ -181,6 +195,12 @@ export class World {
       then();
     });
     return true;
+  }
+
+  /** What the node holds for slow readers is within its budget. */
+  checkBudgets(): void {
+    const { slowReaders } = this.audit;
+    for (const held of this.#node?.held() ?? []) slowReaders.checkHeld(this.#settings.sessions, held);
   }
 
   breakDatabase(forMs: number): void {

@@ -1,7 +1,7 @@
 // A clock that stands still until a test moves it.
 import type { Clock } from '../../../actors/ports.ts';
 
-type Timer = { readonly atMs: number; readonly task: () => void };
+type Timer = { atMs: number; readonly task: () => void };
 
 export class SimClock implements Clock {
   #nowMs: number;
@@ -23,6 +23,12 @@ export class SimClock implements Clock {
     const timer = { atMs: this.#nowMs + delayMs, task };
     this.#timers.add(timer);
     return () => this.#timers.delete(timer);
+  }
+
+  /** The wall clock is set forward: timers go on as if nothing was. */
+  jump(byMs: number): void {
+    this.#nowMs += byMs;
+    for (const timer of this.#timers) timer.atMs += byMs;
   }
 
   /** Fires what is due on the way, in order. */
