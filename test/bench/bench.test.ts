@@ -50,4 +50,12 @@ describe('npm run bench', () => {
     expect(Object.keys(report.aims)).toEqual(['ratios.uws', 'ratios.ws', 'met']);
     expect(report.machine.cores).toBeGreaterThan(0);
   });
+
+  test('[P9] slow: every reader gets every event, a stopped one when it reads again, and the figures are written', async () => {
+    const report = await quick('slow');
+    expect(report).toMatchObject({ bench: 'slow', void: false, faults: [], violations: 0 });
+    expect(report).toMatchObject({
+      p99Ms: { without: expect.any(Number) as number, with: expect.any(Number) as number },
+    });
+  });
 });

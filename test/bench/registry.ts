@@ -2,5 +2,9 @@
 
 import type { Benchmark } from './benchmark.ts';
 import { fanout } from './fanout.ts';
+import { slow } from './slow.ts';
 
-export const BENCHMARKS: ReadonlyMap<string, Benchmark> = new Map<string, Benchmark>([['fanout', fanout]]);
+export const BENCHMARKS: ReadonlyMap<string, Benchmark> = new Map<string, Benchmark>([
+  ['fanout', fanout],
+  ['slow', slow],
+]);

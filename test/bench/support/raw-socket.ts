@@ -61,6 +61,15 @@ export class RawSocket {
     this.#write(OPCODE.binary, payload);
   }
 
+  /** Takes nothing from the connection until `resume`: the buffers of both systems fill, then those of the server. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
   destroy(): void {
     this.#socket.removeAllListeners('close');
     this.#socket.destroy();
