@@ -7,7 +7,6 @@ import { type SessionMeasure, type SessionsMeasure, sumSessions } from './counts
 
 /** A session towards the registry. Neither call throws. */
 export type RegisteredSession = {
-  readonly heldBytes: number;
   readonly measure: SessionMeasure;
   announceDrain(afterMs: number): void;
   close(reason: CloseReason): void;
@@ -27,13 +26,6 @@ export class SessionRegistry {
 
   get size(): number {
     return this.#sessions.size;
-  }
-
-  /** Bytes that sessions hold for their readers, over all of them (P9). */
-  get heldBytes(): number {
-    let bytes = 0;
-    for (const session of this.#sessions) bytes += session.heldBytes;
-    return bytes;
   }
 
   get closed(): ReadonlyMap<CloseReason | 'gone', number> {

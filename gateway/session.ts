@@ -110,11 +110,6 @@ export class Session {
     this.#control({ op: 'drain', afterMs });
   }
 
-  /** Bytes that this session holds for its reader: frames that wait, and what the operating system has not taken. */
-  get heldBytes(): number {
-    return this.#outbox.bytes + this.#socket.bufferedBytes();
-  }
-
   /** `detail` goes to the client. What waits in the outbox goes out before `bye`, unless the reader is too slow. */
   close(reason: CloseReason, detail?: string): void {
     if (this.#state.kind === 'closing') return;
@@ -408,7 +403,8 @@ export class Session {
   /** Hands a control frame to the next flush, or closes the session when its reader is too slow for what it asks. */
   #queue(frame: Uint8Array): void {
     const { outboxHardBytes } = this.#context.limits;
-    const isOver = (): boolean => !this.#outbox.isEmpty && this.heldBytes + frame.length > outboxHardBytes;
+    const heldBytes = (): number => this.#outbox.bytes + this.#socket.bufferedBytes();
+    const isOver = (): boolean => !this.#outbox.isEmpty && heldBytes() + frame.length > outboxHardBytes;
     // Many replies within one turn of the loop say nothing about the reader: they go out now, if the socket takes them.
     if (isOver()) this.flush();
     if (isOver()) this.#over('outboxHardBytes', 'slow');

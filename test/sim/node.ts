@@ -167,7 +167,8 @@ export class SimNode implements Server {
   /** What is held for each reader: by the session's own account, and by that of its connection. */
   *held(): Generator<{ readonly heldBytes: number; readonly bufferedBytes: number }> {
     for (const { session, socket } of this.#open) {
-      yield { heldBytes: session.heldBytes, bufferedBytes: socket.bufferedBytes() };
+      const { outboxBytes, bufferedBytes } = session.measure;
+      yield { heldBytes: outboxBytes + bufferedBytes, bufferedBytes: socket.bufferedBytes() };
     }
   }
 
