@@ -64,6 +64,12 @@ describe('tidy', () => {
     expectNone(documents.namedIn(file('protocol/SPEC.md'), names));
   });
 
+  test('[tidy] every trap of the model APIs names tests that exist', () => {
+    const { faults, judged } = documents.namedTests(file('actors/SPEC.md'), code);
+    expectNone(faults);
+    expect(judged).toBeGreaterThan(80);
+  });
+
   test('[tidy] every decision is numbered and indexed', () => {
     expect(files.filter((one) => one.path.startsWith('adr/')).length).toBeGreaterThan(1);
     expectNone(documents.decisions(files));

@@ -1,6 +1,5 @@
-// Runs the fake model server by itself: `node loadtest/fakes/main.ts --port 8089`, then point a node at it with
-// ANTHROPIC_BASE_URL, or OPENAI_BASE_URL with /v1 behind it, and any key. The path of a request says which protocol it
-// speaks.
+// Runs the fake model server by itself: `node loadtest/fakes/main.ts --port 8089`, then point a node at it with any key. The
+// path of a request says which protocol it speaks.
 
 import { parseArgs } from 'node:util';
 
@@ -14,6 +13,8 @@ import { ScenarioEndpoint } from './scenario-endpoint.ts';
 const USAGE = `node loadtest/fakes/main.ts [--port 0] [--tokens 60] [--pace-ms 25]
 
 A message without a directive gets --tokens, one every --pace-ms. Port 0 takes a free one; the URL is printed.
+  ANTHROPIC_BASE_URL          the URL itself      OPENAI_BASE_URL   with /v1 behind it
+  PARLEY_COMPATIBLE_BASE_URL  with /v1, /vllm/v1 or /ollama/v1, for chat completions as each of them speaks it
 ${FAKE_HELP}
 `;
 

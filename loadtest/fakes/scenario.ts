@@ -92,7 +92,8 @@ export function parseDirective(
   base: Scenario,
   vocabulary: Vocabulary,
 ): { readonly scenario: Scenario } | { readonly fault: string } {
-  const line = /(?:^|\s)fake:([^\n]*)/u.exec(message)?.[1];
+  // The last one: messages that went unanswered may be joined with the one that came after them.
+  const line = [...message.matchAll(/(?:^|\s)fake:([^\n]*)/gu)].at(-1)?.[1];
   if (line === undefined) return { scenario: base };
   let draft: Draft = { scenario: base, headers: {}, pingMs: null, vocabulary };
   for (const word of line.match(/(?:[^\s"]+|"(?:[^"\\]|\\.)*")+/gu) ?? []) {

@@ -4,6 +4,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
+import { RECOVERY_NOTE } from '../../actors/chat/prompt.ts';
 import type { AttemptResult, PromptItem, ProviderBlocks } from '../../actors/ports.ts';
 import type { Scenario } from '../../loadtest/fakes/scenario.ts';
 import { anthropicFixture } from './anthropic-fixture.ts';
@@ -93,6 +94,13 @@ describe('round trips', () => {
     const next = await run(null, modelRequest([userItem('a'), answered(result, sink), userItem('b')]));
     expect(next.result.outcome).toBe('completed');
     expect(lastRequest().messages.every((message) => message.startsWith('{"role":"user"'))).toBe(true);
+  });
+
+  test('[models 4.1] text that was cut off never ends a prompt, which would be a prefill: a note comes behind it', async () => {
+    const items = [userItem('a'), assistantItem('so far', null)];
+    expect((await run(null, modelRequest(items))).result).toMatchObject({ outcome: 'failed', error: { status: 400 } });
+    const noted = [...items, userItem(RECOVERY_NOTE)];
+    expect((await run(null, modelRequest(noted))).result.outcome).toBe('completed');
   });
 });
 

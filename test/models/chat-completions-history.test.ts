@@ -4,6 +4,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
+import { RECOVERY_NOTE } from '../../actors/chat/prompt.ts';
 import type { AttemptResult, PromptItem } from '../../actors/ports.ts';
 import { must } from '../../protocol/assert.ts';
 import type { Scenario } from '../../loadtest/fakes/scenario.ts';
@@ -108,6 +109,13 @@ describe('round trips', () => {
     };
     expect((await run(null, modelRequest([userItem('a'), foreign, userItem('b')]))).result.outcome).toBe('completed');
     expect(sent()[2]).toEqual({ role: 'assistant', content: 'public' });
+  });
+
+  test('[models 4.1] text that was cut off never ends a prompt, which would be a prefill: a note comes behind it', async () => {
+    const items = [userItem('a'), assistantItem('so far', null)];
+    expect((await run(null, modelRequest(items))).result).toMatchObject({ outcome: 'failed', error: { status: 400 } });
+    const noted = [...items, userItem(RECOVERY_NOTE)];
+    expect((await run(null, modelRequest(noted))).result.outcome).toBe('completed');
   });
 });
 

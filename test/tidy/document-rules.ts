@@ -32,6 +32,23 @@ export function namedIn(document: SourceFile, names: readonly string[]): Fault[]
     .map((name) => ({ path: document.path, line: 1, what: `does not name \`${name}\`` }));
 }
 
+/**
+ * In a table of traps each `file: words` names a test: `words` stand in `file.test.ts` (or in `file.ts`, for suites that run
+ * on several subjects). Gives the faults, and how many names there were.
+ */
+export function namedTests(
+  document: SourceFile,
+  files: readonly SourceFile[],
+): { readonly faults: readonly Fault[]; readonly judged: number } {
+  const names = [...document.text.matchAll(/`([a-z][\w-]*): ([^`\n]+)`/g)];
+  const faults = names.flatMap(({ 1: name = '', 2: words = '', index }) => {
+    const named = files.filter((file) => [`${name}.test.ts`, `${name}.ts`].includes(posix.basename(file.path)));
+    if (named.some((file) => file.path.includes('test') && file.text.includes(words))) return [];
+    return [{ path: document.path, line: lineOf(document, index), what: `no test of ${name} says ${words}` }];
+  });
+  return { faults, judged: names.length };
+}
+
 /** `NNNN-title.md`, no number twice, each one in the index. */
 export function decisions(files: readonly SourceFile[]): Fault[] {
   const index = files.find((file) => file.path === 'adr/README.md');

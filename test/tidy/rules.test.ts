@@ -202,6 +202,18 @@ describe('document rules', () => {
     expect(faults.map((fault) => fault.what)).toEqual(['does not name `queue_full`']);
   });
 
+  test('[tidy] a trap whose test is not there, or says something else, is refused', () => {
+    const spec = { path: 'actors/SPEC.md', text: '`a-ends: a cut` and `a-ends: a reset`, `b: a cut`, `suite: x y`' };
+    const named = [
+      { path: 'test/models/a-ends.test.ts', text: "test('[models 4.2] a cut is no success'" },
+      { path: 'actors/models/b.ts', text: 'a cut' },
+      { path: 'test/models/suite.ts', text: 'says x y' },
+    ];
+    const { faults, judged } = documents.namedTests(spec, named);
+    expect(faults.map((fault) => fault.what)).toEqual(['no test of a-ends says a reset', 'no test of b says a cut']);
+    expect(judged).toBe(4);
+  });
+
   test('[tidy] a decision without number or index is refused', () => {
     const paths = ['adr/0001-a.md', 'adr/0001-b.md', 'adr/c.md', 'adr/0002-d.md'];
     const index = { path: 'adr/README.md', text: '0001-a.md 0001-b.md c.md' };
