@@ -15,4 +15,16 @@ describe('createLogger', () => {
     });
     expect(lines.join('')).not.toContain('a prompt');
   });
+
+  it('[style 13] quotes nothing that was parsed, and prints no secret of a field', () => {
+    const lines: string[] = [];
+    const logger = createLogger('info', { write: (line) => lines.push(line) });
+    try {
+      JSON.parse('my secret prompt');
+    } catch (error) {
+      logger.error('it failed', { error, token: 'eyJ', options: { apiKey: 'sk-1' } });
+    }
+    expect(lines.join('')).toMatch(/SyntaxError.*at /);
+    expect(lines.join('')).not.toMatch(/secret p|prompt|eyJ|sk-1/);
+  });
 });

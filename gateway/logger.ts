@@ -51,9 +51,14 @@ function adapt(target: pino.Logger): Logger {
   };
 }
 
-/** Name, message and stack only: other properties of an error (a request, a row) may hold what is nobody's business. */
+/**
+ * Name, message and stack only: other properties of an error (a request, a row) may hold what is nobody's business. The
+ * message of a SyntaxError quotes what was parsed, so of that only the place is told.
+ */
 export function describeError(error: unknown): LogFields {
   if (!(error instanceof Error)) return { message: 'a thrown value that is not an Error', type: typeof error };
   const cause = error.cause === undefined ? {} : { cause: describeError(error.cause) };
-  return { name: error.name, message: error.message, stack: error.stack, ...cause };
+  const { name, message, stack } = error;
+  if (!(error instanceof SyntaxError)) return { name, message, stack, ...cause };
+  return { name, message: 'not shown', stack: stack?.slice(stack.search(/\n +at /)), ...cause };
 }

@@ -92,12 +92,14 @@ function listenToSignals(logger: Logger, stop: () => void): void {
 
 /** A node with an error that nobody caught is in an unknown state: it ends, its chats are recovered by the next one. */
 function guardProcess(logger: Logger): void {
-  const end = (message: string) => (error: unknown) => {
-    logger.error(message, { error });
+  process.on('uncaughtException', (error: unknown) => {
+    logger.error('uncaught exception', { error });
     process.exit(1);
-  };
-  process.on('uncaughtException', end('uncaught exception'));
-  process.on('unhandledRejection', end('unhandled rejection'));
+  });
+  process.on('unhandledRejection', (error: unknown) => {
+    logger.error('unhandled rejection', { error });
+    process.exit(1);
+  });
   // A reader of our output that went away is no reason to end.
   process.stdout.on('error', () => {});
 }

@@ -60,9 +60,10 @@ export function isDatabaseError(error: unknown): error is ServerError | NoConnec
   );
 }
 
-/** One line for `detail`: fit for logs, without rows. */
+/** One line for `detail`: fit for logs, without rows. What Postgres says of a value may quote it. */
 export function describe(error: Error): string {
-  return error instanceof ServerError ? `SQLSTATE ${error.sqlstate}: ${error.message}` : error.message;
+  if (!(error instanceof ServerError)) return error.message;
+  return isContentFault(error.sqlstate) ? `SQLSTATE ${error.sqlstate}` : `SQLSTATE ${error.sqlstate}: ${error.message}`;
 }
 
 /** Classes 22 (data), 23 (constraint) and 54 (too large): the fault lies in what one intent holds. */

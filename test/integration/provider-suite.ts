@@ -169,5 +169,28 @@ export function providerFailures(subject: ProviderCase): () => ProviderStage {
     });
   });
 
+  describe('the log of all that', () => {
+    test('[style 13] it holds no prompt, reply or token, and each line is one of ours', () => expectQuietLog(stage));
+  });
+
   return () => stage;
+}
+
+/** At level debug; a credential that somebody has changed comes last. */
+async function expectQuietLog({ clients, node }: ProviderStage): Promise<void> {
+  const forged = `${node.token.slice(0, -4)}AAAA`;
+  await expect(clients.make(node.url, forged).ready()).rejects.toThrow();
+  const refused = await node.logged((text) => text.includes('"reason":"unauthorized"'));
+  expect(JSON.parse(refused)).toMatchObject({ level: 'info', msg: 'session closed' });
+  for (const secret of [SECRET, 'token1 token2', ' I say ', 'fake:', node.token, forged]) {
+    expect(node.stderr).not.toContain(secret);
+  }
+  const lines = node.stderr.split('\n').filter((text) => text.startsWith('{'));
+  expect(lines.length).toBeGreaterThan(3);
+  for (const text of lines) {
+    const { level, msg } = JSON.parse(text) as Record<string, unknown>;
+    expect(msg).toMatch(/^[a-z][\w ,'-]+$/);
+    // Whatever a provider does is no reason for anybody to act on this node.
+    expect(['warn', 'info', 'debug'], text).toContain(level);
+  }
 }

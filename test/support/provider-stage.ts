@@ -43,6 +43,7 @@ export type LedgerRow = {
 export class ProviderStage {
   readonly client: ParleyClient;
   readonly clients: Clients;
+  readonly node: NodeProcess;
   readonly #options: StageOptions;
   readonly #sql: postgres.Sql;
   /** A client follows a bounded number of chats: the one before is let go. */
@@ -53,6 +54,7 @@ export class ProviderStage {
     this.#options = options;
     this.client = parts.client;
     this.clients = parts.clients;
+    this.node = parts.node;
     this.#sql = parts.sql;
     this.#stops = parts.stops;
   }
@@ -67,13 +69,14 @@ export class ProviderStage {
         PARLEY_RETRY_BASE_MS: '20',
         PARLEY_RETRY_CEILING_MS: '50',
         PARLEY_STREAM_SILENCE_TIMEOUT_MS: String(SILENCE_MS),
+        PARLEY_LOG_LEVEL: 'debug',
         ...options.env,
       },
     });
     const clients = new Clients();
     const client = await clients.connect(node.url, node.token);
     const stops = [() => node.stop(), () => sql.end(), () => database.drop()];
-    return new ProviderStage(options, { client, clients, sql, stops });
+    return new ProviderStage(options, { client, clients, node, sql, stops });
   }
 
   async stop(): Promise<void> {
@@ -122,6 +125,7 @@ export class ProviderStage {
 }
 
 type Parts = {
+  readonly node: NodeProcess;
   readonly client: ParleyClient;
   readonly clients: Clients;
   readonly sql: postgres.Sql;

@@ -106,6 +106,19 @@ const CASES: Readonly<Record<RuleName, { readonly bad: readonly Planted[]; reado
       ['test/support/postgres.ts', 'process.env'],
     ],
   },
+  constantLogMessages: {
+    bad: [
+      ['gateway/a.ts', 'logger.warn(`session ${id} closed`);'],
+      ['actors/a.ts', 'this.#log.error(error.message, { error });'],
+      ['storage/a.ts', "this.#log.info(\n  'a ' + word,\n);"],
+    ],
+    good: [
+      ['gateway/a.ts', "nodeLogger.info('node up', { url });"],
+      ['actors/a.ts', "this.#log.error(\n  'actor crashed',\n  { error },\n);"],
+      ['gateway/a.ts', "logger.info('node down');"],
+      ['test/a.ts', 'logger.info(text);'],
+    ],
+  },
   noPathsOfAMachine: {
     bad: [
       ['README.md', 'see /home/someone/x'],

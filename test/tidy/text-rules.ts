@@ -99,6 +99,14 @@ export const environmentInConfig: Rule = perFile(
   (file) => matches(file, ENVIRONMENT, 'the configuration is read in gateway/config.ts and passed down'),
 );
 
+const VARIABLE_MESSAGE = /\b\w*log(?:ger)?\.(?:error|warn|info|debug)\((?!\s*'[^'\n]+'\s*[,)])[^\n]*/gi;
+
+/** What varies stands in fields: a message can be searched for, and no text of somebody's gets into it. */
+export const constantLogMessages: Rule = perFile(
+  (file) => isCode(file) && !isTest(file) && !file.path.startsWith('loadtest/'),
+  (file) => matches(file, VARIABLE_MESSAGE, 'a message of the log is one literal, what varies are its fields'),
+);
+
 const OWN_PATH = /(?<![\w.:/])\/(?:home|root|work|Users|mnt)\/[\w.]|\b[A-Z]:\\Users\\/g;
 
 export const noPathsOfAMachine: Rule = perFile(
@@ -124,6 +132,7 @@ export const TEXT_RULES = {
   noSleepsInTests,
   titledTests,
   environmentInConfig,
+  constantLogMessages,
   noPathsOfAMachine,
   explainedExceptions,
 } as const satisfies Record<string, Rule>;
