@@ -16,6 +16,7 @@ import type {
 import type { ErrorBody } from '../protocol/errors.ts';
 import type { AttemptId, ChatId, CommandId, Epoch, NodeId, OwnerId, TurnId } from '../protocol/ids.ts';
 import type { Position } from '../protocol/position.ts';
+import type { TraceParent } from '../protocol/trace-parent.ts';
 
 export interface Clock {
   /** Unix milliseconds; never goes back within a process. */
@@ -81,6 +82,8 @@ export type ModelRequest = {
   readonly attempt: AttemptId;
   /** From 1 in each step: the scripted model fails by it. */
   readonly attemptNumber: number;
+  /** For the `traceparent` header of the request; null: none is sent. */
+  readonly trace: TraceParent | null;
 };
 
 /** One message of the prompt ledger (P8). Items are only ever appended, but for fork events. */
@@ -170,7 +173,7 @@ export type ChatRecord = {
   /** Number of the next message. */
   readonly nextNumber: number;
   readonly turn: TurnRecord | null;
-  readonly queue: readonly QueuedMessage[];
+  readonly queue: readonly QueuedItem[];
   /** Attempts without a settlement: the epochs that opened them are over. */
   readonly openAttempts: readonly AttemptOpening[];
   /** Of the turn's current step, ascending. */
@@ -181,6 +184,9 @@ export type ChatRecord = {
   readonly commandsComplete: boolean;
   readonly wakeAtMs: number | null;
 };
+
+/** A message that waits, and the trace of the command that sent it: its turn goes on under it, whenever that is. */
+export type QueuedItem = QueuedMessage & { readonly trace?: TraceParent };
 
 /** What has to survive of the turn that runs. */
 export type TurnRecord = {
@@ -197,6 +203,8 @@ export type TurnRecord = {
   readonly openedAt?: Position;
   /** Recoveries of this turn so far: bounded, with the reason `chat_crashed` at its end. */
   readonly recoveries: number;
+  /** Of the command that started it; absent when that was not traced. */
+  readonly trace?: TraceParent;
 };
 
 export type AttemptOpening = {
@@ -302,9 +310,9 @@ export type CommitIntent = {
   /** The owner's list shows a difference: `updated_at` and the feed move. */
   readonly listed: boolean;
   readonly messages: readonly NewMessage[];
-  readonly enqueue: readonly QueuedMessage[];
+  readonly enqueue: readonly QueuedItem[];
   /** Before all that wait, the first of these foremost. */
-  readonly enqueueFirst: readonly QueuedMessage[];
+  readonly enqueueFirst: readonly QueuedItem[];
   readonly dequeue: readonly CommandId[];
   readonly commands: readonly CommandRow[];
   readonly attemptsOpened: readonly AttemptOpening[];

@@ -23,6 +23,7 @@ import { NodeLease } from './node-lease.ts';
 import { Recurring } from './recurring.ts';
 import { StartError } from './start-error.ts';
 import { SystemClock, systemRandom } from './system-ports.ts';
+import { startTracing } from './tracing/tracing.ts';
 
 export type NodeOptions = {
   readonly logger: Logger;
@@ -69,6 +70,9 @@ async function assemble(config: Config, options: NodeOptions, teardown: Teardown
   const lease = await NodeLease.take({ nodes: database.nodes, clock, random, logger, onLost: onFatal });
   teardown.add('lease', () => lease.release());
   const nodeLogger = logger.child({ node: lease.id });
+  const tracing = await startTracing({ url: config.otlpUrl, node: lease.id, logger: nodeLogger });
+  teardown.add('tracing', () => tracing.stop());
+  const { tracer } = tracing;
   const host = new NodeChatHost({
     clock,
     random,
@@ -77,6 +81,7 @@ async function assemble(config: Config, options: NodeOptions, teardown: Teardown
     settings: chatSettings(config),
     host: hostSettings(config),
     log: nodeLogger,
+    tracer,
   });
   const jwt = jwtOptions(config, dataDir);
   let recovered = false;
@@ -88,12 +93,13 @@ async function assemble(config: Config, options: NodeOptions, teardown: Teardown
     random,
     authenticate: createAuthenticator(jwt, clock),
     logger: nodeLogger,
+    tracer,
     notReady: () => {
       const reasons = [lease.fault, recovered ? null : 'chats are being taken up'];
       return Promise.resolve(reasons.filter((reason) => reason !== null));
     },
   });
-  const metrics = new Metrics({ config, gateway, host, store: database, logger: nodeLogger });
+  const metrics = new Metrics({ config, gateway, host, store: database, tracing, logger: nodeLogger });
   // The last to go of what is seen: a graceful stop is worth watching.
   teardown.add('metrics', () => metrics.stop());
   await gateway.start();

@@ -99,6 +99,12 @@ export const OPTIONS = {
     doc: 'Port of http://127.0.0.1:<port>/metrics; 0 takes any free one. Not set: 7078, or a free one if that is taken.',
     schema: z.union([z.literal('off'), whole(0, 65_535)], 'must be a whole number from 0 to 65535, or off'),
   }),
+  otlpUrl: optional({
+    env: 'PARLEY_OTLP_URL',
+    unit: 'URL',
+    doc: 'A collector of OpenTelemetry traces (OTLP over HTTP), such as http://127.0.0.1:4318/v1/traces. Not set: no traces.',
+    schema: url(['http:', 'https:']),
+  }),
   dataDir: option({
     env: 'PARLEY_DATA_DIR',
     unit: 'folder',

@@ -4,6 +4,7 @@ import type { Attached, ChatHost, CommandRequest, Follower, QueryResult } from '
 import { isQueryName } from '../actors/host/queries.ts';
 import { isCommandName } from '../actors/chat/commands.ts';
 import type { CommandReply, Principal } from '../actors/ports.ts';
+import type { Tracer } from '../actors/tracing.ts';
 import { decodeBody } from '../protocol/codec.ts';
 import type { Args } from '../protocol/frames.ts';
 import type { ChatId } from '../protocol/ids.ts';
@@ -15,10 +16,12 @@ import type { GatewayCounts } from './counts.ts';
 export class CountedHost implements ChatHost {
   readonly #host: ChatHost;
   readonly #counts: GatewayCounts;
+  readonly #tracer: Tracer;
 
-  constructor(host: ChatHost, counts: GatewayCounts) {
+  constructor(host: ChatHost, counts: GatewayCounts, tracer: Tracer) {
     this.#host = host;
     this.#counts = counts;
+    this.#tracer = tracer;
   }
 
   async attach(viewer: Principal, chat: ChatId, cursor: Position | null, follower: Follower): Promise<Attached> {
@@ -38,10 +41,13 @@ export class CountedHost implements ChatHost {
 
   async command(principal: Principal, request: CommandRequest): Promise<CommandReply> {
     const beganMs = performance.now();
-    const reply = await this.#host.command(principal, request);
     // Names of a client's own making must not become series.
     const name = isCommandName(request.name) ? request.name : 'unknown';
-    this.#counts.commands.add(`${name} ${reply.ok ? 'ok' : errorCode(reply.body)}`);
+    const span = this.#tracer.begin('command', request.trace ?? null, { name, 'parley.command': request.id });
+    const reply = await this.#host.command(principal, { ...request, trace: span.at });
+    const outcome = reply.ok ? 'ok' : errorCode(reply.body);
+    span.end(outcome, outcome === 'internal' || outcome === 'unavailable');
+    this.#counts.commands.add(`${name} ${outcome}`);
     observeSince(this.#counts.commandSeconds, beganMs);
     return reply;
   }

@@ -20,6 +20,7 @@ export const GATEWAY_LIMITS_COUNTED = [
   'waitingFrames',
   'reattachesMax',
   'stalledBeatsMax',
+  'metricsConnections',
   'outboxSoftBytes',
   'outboxHardBytes',
   'helloTimeoutMs',

@@ -2,6 +2,7 @@
 
 import type { ChatHost } from '../actors/host/api.ts';
 import type { Clock, Random } from '../actors/ports.ts';
+import type { Tracer } from '../actors/tracing.ts';
 import type { NodeId } from '../protocol/ids.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import { Admission, isLoopback, type UpgradeRequest, type Verdict } from './admission.ts';
@@ -26,6 +27,7 @@ export type GatewayParts = {
   readonly random: Random;
   readonly authenticate: Authenticate;
   readonly logger: Logger;
+  readonly tracer: Tracer;
   /** Why the node cannot serve now, in words for an operator; empty when it can. */
   readonly notReady: () => Promise<readonly string[]>;
 };
@@ -61,7 +63,7 @@ export class Gateway {
     const heartbeatMs = LIMITS.heartbeatMs;
     this.#context = {
       node,
-      host: new CountedHost(host, this.counts),
+      host: new CountedHost(host, this.counts, parts.tracer),
       clock,
       random,
       authenticate: counted(authenticate, this.counts),

@@ -47,6 +47,10 @@ export const GATEWAY_LIMITS = {
   addressesMax: 16_384,
   /** uWS buffers at most this behind its own back: a hard guard that our own budget never lets it reach. */
   socketSlackBytes: 1024 * KIB,
+  /** Connections to the port of the metrics; more: closed at once. A scraper needs one. */
+  metricsConnections: 16,
+  /** For the head of a scrape; later: its connection is closed. */
+  metricsRequestMs: 5_000,
   /** Expiry timers fire at whole seconds, so that sessions share them. */
   expiryGranularityMs: 1_000,
 } as const;

@@ -34,7 +34,11 @@ export class SessionRegistry {
 
   /** Looks at every session: for whoever scrapes now and then. */
   measure(): SessionsMeasure {
-    return sumSessions([...this.#sessions].map((session) => session.measure));
+    return sumSessions(this.#measures());
+  }
+
+  *#measures(): Generator<SessionMeasure> {
+    for (const session of this.#sessions) yield session.measure;
   }
 
   add(session: RegisteredSession): void {

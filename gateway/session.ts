@@ -12,6 +12,7 @@ import { encodeReply, encodeServerFrame, type IncomingClientFrame } from '../pro
 import { type ErrorBody, errorBody } from '../protocol/errors.ts';
 import { type ClientFrame, PROTOCOL_VERSION, type ServerFrame } from '../protocol/frames.ts';
 import { LIMITS, SESSION_LIMITS } from '../protocol/limits.ts';
+import { parseTraceParent } from '../protocol/trace-parent.ts';
 import { Attachments, type AttachmentsOwner } from './attachments.ts';
 import type { Credential } from './authentication.ts';
 import { armExpiry } from './expiry-timer.ts';
@@ -235,7 +236,8 @@ export class Session {
       case 'command':
         this.#request(live, { request: frame.request, bytes }, async (principal) => {
           const { id, name, args, rawArgs } = frame;
-          return encodeReply(frame.request, await this.#context.host.command(principal, { id, name, args, rawArgs }));
+          const command = { id, name, args, rawArgs, trace: parseTraceParent(frame.trace) };
+          return encodeReply(frame.request, await this.#context.host.command(principal, command));
         });
         return null;
       case 'query':

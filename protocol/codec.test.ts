@@ -24,8 +24,9 @@ const CHAT = '01980000-0000-7000-8000-00000000c4a7' as ChatId;
 const COMMAND = '01980000-0001-7000-8000-000000000001' as CommandId;
 const PING = encodeClientFrame({ op: 'ping' });
 
-function command(rawArgs: Uint8Array): Uint8Array {
-  return encodeClientFrame({ op: 'command', request: 1, id: COMMAND, name: 'x', rawArgs });
+function command(rawArgs: Uint8Array, trace?: string): Uint8Array {
+  const frame = { op: 'command', request: 1, id: COMMAND, name: 'x', rawArgs } as const;
+  return encodeClientFrame(trace === undefined ? frame : { ...frame, trace });
 }
 
 describe('from clients', () => {
@@ -42,6 +43,15 @@ describe('from clients', () => {
     const { frames, error } = decodeClientMessage(joinFrames([PING, command(rawArgs), PING]));
     expect(error).toBe(null);
     expect(frames[1]).toEqual({ op: 'command', request: 1, id: COMMAND, name: 'x', args: { a: 1 }, rawArgs });
+  });
+
+  test('[codec] a command may end with a trace; what is no text in its place is ignored', () => {
+    const rawArgs = encodeArgs({});
+    const traced = decodeClientMessage(command(rawArgs, '00-trace')).frames[0];
+    expect(traced).toEqual({ op: 'command', request: 1, id: COMMAND, name: 'x', args: {}, rawArgs, trace: '00-trace' });
+    const plain = command(rawArgs);
+    const numbered = Uint8Array.of(0x96, ...plain.subarray(1), 0x07);
+    expect(decodeClientMessage(numbered).frames).toEqual(decodeClientMessage(plain).frames);
   });
 
   test('[codec] nothing of a message is kept: its bytes belong to the socket', () => {
@@ -116,8 +126,8 @@ describe('from clients', () => {
     expect(code({ when: new Date(0) })).toBe('bad_frame');
     expect(code(JSON.parse('{"__proto__": 1}') as Record<string, unknown>)).toBe('bad_frame');
     expect(code({ text: 'x'.repeat(LIMITS.scannedStringBytes + 1) })).toBe('bad_frame');
-    expect(code({ list: Array(LIMITS.scannedItems - 7).fill(0) })).toBe('none');
-    expect(code({ list: Array(LIMITS.scannedItems - 6).fill(0) })).toBe('bad_frame');
+    expect(code({ list: Array(LIMITS.scannedItems - 8).fill(0) })).toBe('none');
+    expect(code({ list: Array(LIMITS.scannedItems - 7).fill(0) })).toBe('bad_frame');
     const quarter = 'x'.repeat(LIMITS.scannedStringBytes);
     expect(code({ a: quarter, b: quarter, c: quarter, d: quarter })).toBe('too_large');
     expect(code({ a: undefined, b: 1 })).toBe('none');
@@ -125,8 +135,10 @@ describe('from clients', () => {
 
   test('[codec] the largest args that encode make a command that decodes', () => {
     const deepest = JSON.parse(`{"a":${'['.repeat(30)}${']'.repeat(30)}}`) as Record<string, unknown>;
-    const widest = { list: Array(LIMITS.scannedItems - 7).fill(0) };
-    for (const args of [deepest, widest]) expect(decodeClientMessage(command(encodeArgs(args))).error).toBe(null);
+    const widest = { list: Array(LIMITS.scannedItems - 8).fill(0) };
+    for (const args of [deepest, widest]) {
+      expect(decodeClientMessage(command(encodeArgs(args), '00-trace')).error).toBe(null);
+    }
     expect(() => encodeArgs({ a: deepest })).toThrow('levels');
   });
 });

@@ -33,6 +33,7 @@ export type OutgoingClientFrame =
       readonly id: CommandId;
       readonly name: string;
       readonly rawArgs: Uint8Array;
+      readonly trace?: string;
     };
 
 /** A well-formed frame whose op the server does not know: to be answered `unknown_op`. */
@@ -72,12 +73,13 @@ export function encodeClientFrame(frame: OutgoingClientFrame): Uint8Array {
     case 'detach':
       return packValue([op, uuidToBytes(frame.chat)]);
     case 'command':
-      writer.begin(5);
+      writer.begin(frame.trace === undefined ? 5 : 6);
       writer.uint(op);
       writer.uint(frame.request);
       writer.id(uuidToBytes(frame.id));
       writer.text(frame.name);
       writer.raw(frame.rawArgs);
+      if (frame.trace !== undefined) writer.text(frame.trace);
       return writer.take();
     case 'query': {
       const rawArgs = encodeArgs(frame.args);
@@ -105,9 +107,9 @@ export function encodeArgs(args: Args): Uint8Array {
   if (bytes.length > LIMITS.inboundMessageBytes - COMMAND_HEAD_BYTES) {
     throw new ProtocolError('too_large', `args of ${bytes.length} bytes`);
   }
-  // The frame around the args is one level and at most 5 items more.
+  // The frame around the args is one level and at most 6 items more.
   const { depth, items } = CLIENT_SCAN_LIMITS;
-  const { fault } = scan(bytes, { ...CLIENT_SCAN_LIMITS, depth: depth - 1, items: items - 5 });
+  const { fault } = scan(bytes, { ...CLIENT_SCAN_LIMITS, depth: depth - 1, items: items - 6 });
   if (fault !== null) throw new ProtocolError(fault.code, fault.detail);
   return bytes;
 }
@@ -189,6 +191,7 @@ function clientFrame(op: number, fields: readonly unknown[], rawArgs: Uint8Array
         name: asString(third, 'command.name'),
         args,
         rawArgs,
+        ...(typeof fields[4] === 'string' ? { trace: fields[4] } : {}),
       };
     }
     case OPS.query:

@@ -47,6 +47,8 @@ export type ClientFrame =
       readonly args: Args;
       /** The bytes of `args` as they came: their hash says whether a retry is the same command. */
       readonly rawArgs: Uint8Array;
+      /** The place in the client's trace, a W3C `traceparent`; what is none is ignored (SPEC.md §3.4). */
+      readonly trace?: string;
     }
   | { readonly op: 'query'; readonly request: number; readonly name: string; readonly args: Args }
   | { readonly op: 'ping' };

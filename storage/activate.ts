@@ -235,7 +235,7 @@ const TAKE = `
 const TAKEN = `chats c where c.id = any($1::uuid[]) and c.owner_node = $2::uuid`;
 
 const LOAD_QUEUE = `
-  select q.chat, q.id, q.content, q.content_version, q.created_by, q.created_at
+  select q.chat, q.id, q.content, q.content_version, q.created_by, q.created_at, q.trace
   from queued_messages q
   where q.chat in (select c.id from ${TAKEN})
   order by q.chat, q.position`;

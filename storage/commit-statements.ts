@@ -3,10 +3,9 @@
 // The first one locks the chats, in the order of their ids, and gives those that have the intent's epoch. Every other
 // one joins its rows with the chats again: the rows are locked, so the join finds just what the lock gave.
 
-import type { QueuedMessage } from '../protocol/content.ts';
 import { uuidV7Ms } from '../protocol/ids.ts';
 import { LIMITS } from '../protocol/limits.ts';
-import type { ChatPatch, CommandRow, CommitIntent, NewMessage } from '../actors/ports.ts';
+import type { ChatPatch, CommandRow, CommitIntent, NewMessage, QueuedItem } from '../actors/ports.ts';
 import { CONTENT_VERSION, encodeContent, encodeJournal, encodeJson, encodeTurn } from './codec.ts';
 import { Columns } from './columns.ts';
 import type { Statement } from './connection.ts';
@@ -49,6 +48,7 @@ const QUEUED = {
   content_version: 'smallint',
   created_by: 'text',
   created_at: 'timestamptz',
+  trace: 'text',
 } as const;
 const DEQUEUED = { ...FENCE, id: 'uuid' } as const;
 const COMMAND = {
@@ -235,7 +235,7 @@ function messageRow(fence: Fence, message: NewMessage): Record<keyof typeof MESS
   };
 }
 
-function queuedRow(fence: Fence, queued: QueuedMessage): Omit<Record<keyof typeof QUEUED, Cell>, 'first'> {
+function queuedRow(fence: Fence, queued: QueuedItem): Omit<Record<keyof typeof QUEUED, Cell>, 'first'> {
   return {
     ...fence,
     id: queued.id,
@@ -243,6 +243,7 @@ function queuedRow(fence: Fence, queued: QueuedMessage): Omit<Record<keyof typeo
     content_version: CONTENT_VERSION,
     created_by: queued.created_by,
     created_at: queued.created_at,
+    trace: queued.trace ?? null,
   };
 }
 
@@ -324,13 +325,13 @@ const DELETE_QUEUED = `
 
 /** In front or behind of what waits; the rows of an intent among themselves in their order. */
 const INSERT_QUEUED = `
-  insert into queued_messages (chat, id, position, content, content_version, created_by, created_at)
+  insert into queued_messages (chat, id, position, content, content_version, created_by, created_at, trace)
   select r.chat, r.id,
     case when r.first
       then coalesce((select min(q.position) from queued_messages q where q.chat = r.chat), 1)
         - row_number() over (partition by r.chat, r.first order by r.ordinal desc)
       else coalesce((select max(q.position) from queued_messages q where q.chat = r.chat), 0) + r.ordinal end,
-    r.content, r.content_version, r.created_by, r.created_at
+    r.content, r.content_version, r.created_by, r.created_at, r.trace
   from ${Columns.source('r', QUEUED)} ${LOCKED}`;
 
 const INSERT_COMMANDS = `

@@ -1,9 +1,10 @@
 // Rows as postgres.js gives them, turned into the values of the protocol and the ports.
 
-import type { Chat, ChatStatus, Message, QueuedMessage, Role, Usage } from '../protocol/content.ts';
+import type { Chat, ChatStatus, Message, Role, Usage } from '../protocol/content.ts';
 import type { AttemptId, ChatId, CommandId, Epoch, OwnerId, TurnId } from '../protocol/ids.ts';
 import type { Position } from '../protocol/position.ts';
-import type { AttemptOpening, CommandRow, JournalPack } from '../actors/ports.ts';
+import { parseTraceParent } from '../protocol/trace-parent.ts';
+import type { AttemptOpening, CommandRow, JournalPack, QueuedItem } from '../actors/ports.ts';
 import {
   decodeContent,
   decodeJournal,
@@ -115,10 +116,13 @@ export type QueuedRow = {
   readonly content_version: number;
   readonly created_by: string;
   readonly created_at: number;
+  readonly trace: string | null;
 };
 
-export function queuedFromRow(row: QueuedRow): QueuedMessage {
+export function queuedFromRow(row: QueuedRow): QueuedItem {
+  const trace = parseTraceParent(row.trace ?? undefined);
   return {
+    ...(trace === null ? {} : { trace }),
     id: row.id,
     parts: decodeTextParts(row.content_version, row.content),
     created_by: row.created_by,

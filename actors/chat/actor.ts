@@ -25,7 +25,7 @@ import type {
 import { AttemptRun } from './attempt-run.ts';
 import type { ActorCounts, EndReason } from './counts.ts';
 import { Deadline } from './deadline.ts';
-import { Draft, type ActorState } from './draft.ts';
+import { Draft, type ActorState, type RowOf } from './draft.ts';
 import { applyEffect, type EffectInput } from './effects.ts';
 import {
   decide,
@@ -38,6 +38,7 @@ import {
 import { endedAttempt, type EndedAttempt } from './ended-attempt.ts';
 import { handIn } from './hand-in.ts';
 import { foundIn, recoveredFrom } from './recovery.ts';
+import { traceField, type Tracer } from '../tracing.ts';
 import { CHAT_LIMITS, type ChatSettings } from './settings.ts';
 import { StreamLog } from './stream-log.ts';
 import { judge } from './verdict.ts';
@@ -50,6 +51,7 @@ export type ActorDeps = {
   readonly settings: ChatSettings;
   readonly log: Log;
   readonly counts: ActorCounts;
+  readonly tracer: Tracer;
   readonly onEnded: (actor: ChatActor, reason: EndReason) => void;
 };
 
@@ -61,7 +63,7 @@ export type AttachAt =
 
 type Task = { readonly run: () => Promise<void>; readonly dropped: (() => void) | undefined };
 
-const NO_INPUT = { send: null, ended: null, recovered: null } as const;
+const NO_INPUT = { send: null, trace: null, ended: null, recovered: null } as const;
 
 export class ChatActor {
   readonly chat: ChatId;
@@ -165,8 +167,9 @@ export class ChatActor {
     const decision = decide(this.#machine, event);
     const draft = this.openDraft();
     const full: EffectInput = { ...NO_INPUT, ...this.#constantInput(), ...input };
+    draft.trace = full.trace ?? this.#state.turn?.trace ?? null;
     for (const effect of decision.effects) applyEffect(effect, draft, full);
-    if (this.#draining) leaveQueueDue(draft);
+    if (this.#draining) draft.leaveQueueDue();
     if (!(await this.commit(draft, rowOf))) return false;
     this.#machine = decision.state;
     this.#act(draft);
@@ -288,7 +291,7 @@ export class ChatActor {
       try {
         await task.run();
       } catch (error) {
-        this.#log.error('actor crashed', { error });
+        this.#log.error('actor crashed', { error, ...this.#traced });
         this.end('crashed');
       }
     }
@@ -305,6 +308,11 @@ export class ChatActor {
     const draft = this.openDraft();
     draft.wakeAtMs = null;
     await this.commit(draft, null);
+  }
+
+  /** For lines of the log about the turn. */
+  get #traced(): ReturnType<typeof traceField> {
+    return traceField(this.#state.turn?.trace);
   }
 
   #binding(): ModelBinding | null {
@@ -380,12 +388,14 @@ export class ChatActor {
 
   #startAttempt(): void {
     this.#attempt?.abandon();
-    const { clock, store, settings, counts } = this.deps;
+    const { clock, store, settings, counts, tracer } = this.deps;
     const run: AttemptRun = new AttemptRun({
       clock,
       store,
       settings,
       counts,
+      tracer,
+      trace: this.#state.turn?.trace ?? null,
       chat: this.chat,
       log: this.streamLog,
       opening: must(this.#state.attempt, 'an attempt was opened'),
@@ -401,7 +411,7 @@ export class ChatActor {
           throw error;
         });
       },
-      onFault: (error) => this.#log.error('attempt failed by a bug', { error }),
+      onFault: (error) => this.#log.error('attempt failed by a bug', { error, ...this.#traced }),
       onEnded: (result) => {
         this.post(() => this.#attemptEnded(run, result));
       },
@@ -451,12 +461,14 @@ export class ChatActor {
 
   /** Hands the draft to the store until it says what became of it. False: it did not take effect, and the actor is over. */
   async #persist(draft: Draft, row: CommandRow | null): Promise<boolean> {
-    const { store, clock, counts } = this.deps;
+    const { store, clock, counts, tracer } = this.deps;
     const result = await handIn({
       store,
       clock,
       counts,
+      tracer,
       intent: draft.intent(row),
+      trace: draft.trace,
       isOver: () => this.#ended !== null,
       triesMax: () => (this.#draining ? 1 : CHAT_LIMITS.commitTries),
     });
@@ -465,8 +477,10 @@ export class ChatActor {
       counts.committed(draft);
       return true;
     }
-    if (result.outcome === 'rejected')
-      this.#log.error('commit rejected', { sqlstate: result.sqlstate, detail: result.detail });
+    if (result.outcome === 'rejected') {
+      const { sqlstate, detail } = result;
+      this.#log.error('commit rejected', { sqlstate, detail, ...traceField(draft.trace) });
+    }
     this.end(result.outcome);
     return false;
   }
@@ -481,17 +495,4 @@ export class ChatActor {
   get queueFull(): boolean {
     return this.#state.queue.length >= LIMITS.queuedMessages;
   }
-}
-
-/** The row of the command that a finished draft answers. */
-export type RowOf = (draft: Draft) => CommandRow;
-
-/**
- * A node that goes down starts nothing, and a queue that would have gone on must not wait for somebody to write: the
- * chat is due at once. After an error it waits anyway.
- */
-function leaveQueueDue(draft: Draft): void {
-  const { turn, queue, chat } = draft.state;
-  const goesOn = turn === null && draft.before.turn !== null && chat.status === 'waiting' && queue.length > 0;
-  if (goesOn) draft.wakeAtMs = draft.atMs;
 }

@@ -1,6 +1,7 @@
 // One attempt while it is in flight: reads the prompt, streams the model's answer into the log, watches for silence.
 
 import type { AttemptId, ChatId } from '../../protocol/ids.ts';
+import type { TraceParent } from '../../protocol/trace-parent.ts';
 import type {
   AttemptOpening,
   AttemptResult,
@@ -10,6 +11,7 @@ import type {
   ModelError,
   ModelErrorKind,
 } from '../ports.ts';
+import type { Span, Tracer } from '../tracing.ts';
 import type { ActorCounts } from './counts.ts';
 import { modelRequest } from './prompt.ts';
 import type { ChatSettings } from './settings.ts';
@@ -21,6 +23,9 @@ export type AttemptRunOptions = {
   readonly store: ChatStore;
   readonly settings: ChatSettings;
   readonly counts: ActorCounts;
+  readonly tracer: Tracer;
+  /** Of the turn; null when that is not traced. */
+  readonly trace: TraceParent | null;
   readonly chat: ChatId;
   readonly log: StreamLog;
   readonly opening: AttemptOpening;
@@ -44,6 +49,7 @@ export class AttemptRun {
   readonly writer: StepWriter;
   readonly #options: AttemptRunOptions;
   readonly #controller = new AbortController();
+  readonly #span: Span;
   #cause: AbortCause | null = null;
   #cancelWatch: (() => void) | null = null;
   #isOver = false;
@@ -51,6 +57,14 @@ export class AttemptRun {
   constructor(options: AttemptRunOptions) {
     this.#options = options;
     this.id = options.opening.id;
+    const { provider, model, step, attempt } = options.opening;
+    this.#span = options.tracer.begin('attempt', options.trace, {
+      'parley.chat': options.chat,
+      provider,
+      model,
+      step,
+      attempt,
+    });
     this.writer = new StepWriter({
       log: options.log,
       clock: options.clock,
@@ -86,6 +100,7 @@ export class AttemptRun {
   /** As `stop`, and nobody wants to hear of it any more. */
   abandon(): void {
     this.#abort('abandoned');
+    if (!this.#isOver) this.#span.end('abandoned', false);
     this.#isOver = true;
     this.#cancelWatch?.();
   }
@@ -94,7 +109,9 @@ export class AttemptRun {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#cancelWatch?.();
-    this.#options.onEnded(this.#judgeAborted(result));
+    const judged = this.#judgeAborted(result);
+    this.#span.end(wordOf(judged), judged.outcome === 'failed');
+    this.#options.onEnded(judged);
   }
 
   async #stream(): Promise<AttemptResult> {
@@ -106,8 +123,12 @@ export class AttemptRun {
       if (this.#controller.signal.aborted) return ABORTED;
       const { providerModel, maxOutputTokens } = binding;
       const items = prompt.value;
-      const request = modelRequest({ chat, attempt: opening, providerModel, maxOutputTokens, system, items });
-      return await binding.client.stream(request, this.writer, this.#controller.signal);
+      const span = this.#options.tracer.begin('request', this.#span.at, { model: providerModel });
+      const trace = span.at;
+      const request = modelRequest({ chat, attempt: opening, providerModel, maxOutputTokens, system, items, trace });
+      const result = await binding.client.stream(request, this.writer, this.#controller.signal);
+      span.end(wordOf(result), result.outcome === 'failed');
+      return result;
     } catch (error) {
       // Neither a store nor an adapter rejects; one that does all the same must not take the chat with it.
       this.#options.onFault(error);
@@ -143,6 +164,11 @@ export class AttemptRun {
     }
     this.#cancelWatch = clock.after(leftMs, () => this.#watch());
   }
+}
+
+/** For spans: the outcome, or the kind of the failure. */
+function wordOf(result: AttemptResult): string {
+  return result.outcome === 'failed' ? result.error.kind : result.outcome;
 }
 
 const ABORTED: AttemptResult = { outcome: 'aborted', provider: null, usage: null, requestId: null };

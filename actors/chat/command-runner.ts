@@ -7,18 +7,20 @@ import { assert, unreachable } from '../../protocol/assert.ts';
 import { errorBody, type ErrorBody } from '../../protocol/errors.ts';
 import { uuidV7Ms } from '../../protocol/ids.ts';
 import { LIMITS } from '../../protocol/limits.ts';
+import type { TraceParent } from '../../protocol/trace-parent.ts';
 import type { CommandRequest } from '../host/api.ts';
 import type { ChatRecord, CommandReply, CommandRow, Principal } from '../ports.ts';
-import type { ChatActor, RowOf } from './actor.ts';
+import type { ChatActor } from './actor.ts';
 import { CommandMemory, isSameCommand, type CommandOutcome } from './command-memory.ts';
 import { parseChatCommand, type ChatCommand } from './commands.ts';
-import type { Draft, Reply } from './draft.ts';
+import type { Draft, Reply, RowOf } from './draft.ts';
 import { ARCHIVE_TRIES, setArchived, type Family } from './archive.ts';
 
 type Pending = {
   readonly principal: Principal;
   readonly request: CommandRequest;
   readonly argsHash: Uint8Array;
+  readonly trace: TraceParent | null;
 };
 
 export class CommandRunner {
@@ -26,7 +28,7 @@ export class CommandRunner {
   readonly #memory: CommandMemory;
   readonly #family: Family;
   /** Commands without an outcome: told `ended` when the actor is. */
-  readonly #waiting = new Set<(outcome: CommandOutcome) => void>();
+  readonly #waiting = new Set<(outcome: 'ended') => void>();
 
   constructor(actor: ChatActor, record: ChatRecord, family: Family) {
     this.#actor = actor;
@@ -36,10 +38,10 @@ export class CommandRunner {
 
   /** The reply, after its commit; `ended` when the actor ended first: ask the next one. */
   run(principal: Principal, request: CommandRequest): Promise<CommandOutcome> {
-    const pending = { principal, request, argsHash: hashArgs(request.rawArgs) };
+    const argsHash = hashArgs(request.rawArgs);
     const known = this.#memory.find(principal.owner, request.id);
     if (known !== undefined) {
-      return isSameCommand(known, { name: request.name, argsHash: pending.argsHash })
+      return isSameCommand(known, { name: request.name, argsHash })
         ? known.outcome
         : Promise.resolve(refusal(errorBody('id_reused')));
     }
@@ -49,16 +51,16 @@ export class CommandRunner {
       return Promise.resolve(refusal(errorBody('unavailable', 'too many commands wait', 1_000)));
     }
     const { promise, resolve } = Promise.withResolvers<CommandOutcome>();
-    this.#memory.add(
-      { principal: principal.owner, id: request.id, name: request.name, argsHash: pending.argsHash },
-      promise,
-    );
-    this.#waiting.add(resolve);
+    this.#memory.add({ principal: principal.owner, id: request.id, name: request.name, argsHash }, promise);
+    const span = this.#actor.deps.tracer.begin('actor', request.trace ?? null, { 'parley.chat': this.#actor.chat });
+    const pending = { principal, request, argsHash, trace: span.at };
     const finish = (outcome: Decided | 'ended'): void => {
-      this.#waiting.delete(resolve);
+      if (!this.#waiting.delete(finish)) return;
+      span.end(outcome === 'ended' ? outcome : 'decided', outcome === 'ended');
       if (outcome === 'ended' || !outcome.kept) this.#memory.forget(principal.owner, request.id);
       resolve(outcome === 'ended' ? outcome : outcome.reply);
     };
+    this.#waiting.add(finish);
     this.#actor.post(async () => {
       const outcome = await this.#decide(pending);
       if (outcome === 'rest first') void this.#archiveAtRest(pending, finish);
@@ -69,9 +71,7 @@ export class CommandRunner {
 
   /** Tells those who wait that they have to ask the next actor. */
   end(): void {
-    const waiting = [...this.#waiting];
-    this.#waiting.clear();
-    for (const resolve of waiting) resolve('ended');
+    for (const finish of this.#waiting) finish('ended');
   }
 
   async #decide(pending: Pending): Promise<Decided | 'ended' | 'rest first'> {
@@ -132,7 +132,7 @@ export class CommandRunner {
         return this.#send(pending, command);
       case 'chat.stop': {
         const current = actor.state.turn?.id === command.turn;
-        return this.#answer(pending, (rowOf) => actor.step({ type: 'stop', current }, {}, rowOf));
+        return this.#answer(pending, (rowOf) => actor.step({ type: 'stop', current }, { trace: pending.trace }, rowOf));
       }
       case 'chat.rename':
         return this.#change(pending, (draft) => draft.changeChat({ title: command.title }));
@@ -156,15 +156,17 @@ export class CommandRunner {
     if (command.model !== null && actor.deps.models.find(command.model) === null) {
       return this.#refuse(pending, errorBody('unknown_model'));
     }
-    const send = { id: request.id, parts: command.parts, sender: principal.owner, model: command.model };
+    const { trace } = pending;
+    const send = { id: request.id, parts: command.parts, sender: principal.owner, model: command.model, trace };
     const event = { type: 'send', busy: command.busy, queueFull: actor.queueFull, waiting: queue.length > 0 } as const;
-    return this.#answer(pending, (rowOf) => actor.step(event, { send }, rowOf));
+    return this.#answer(pending, (rowOf) => actor.step(event, { send, trace }, rowOf));
   }
 
   /** A change of metadata: it does not concern the machine, a chat may be renamed in any state. */
   #change(pending: Pending, change: (draft: Draft) => void): Promise<Decided | 'ended'> {
     return this.#answer(pending, (rowOf) => {
       const draft = this.#actor.openDraft();
+      draft.trace = pending.trace;
       change(draft);
       return this.#actor.commit(draft, rowOf);
     });

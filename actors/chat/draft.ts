@@ -1,11 +1,12 @@
 // One durable step of a chat while it is put together: the rows to commit, the events to emit once they are, and the
 // state that holds from then on. Nothing of it is visible before the commit; a refused draft is simply dropped.
 
-import type { Chat, QueuedMessage, TurnOutcome } from '../../protocol/content.ts';
+import type { Chat, TurnOutcome } from '../../protocol/content.ts';
 import type { ErrorBody } from '../../protocol/errors.ts';
 import type { ChatEvent } from '../../protocol/events.ts';
 import type { CommandId, Epoch } from '../../protocol/ids.ts';
 import type { Position } from '../../protocol/position.ts';
+import type { TraceParent } from '../../protocol/trace-parent.ts';
 import type {
   AttemptOpening,
   AttemptSettlement,
@@ -14,6 +15,7 @@ import type {
   CommitIntent,
   JournalPack,
   NewMessage,
+  QueuedItem,
   TurnRecord,
 } from '../ports.ts';
 
@@ -22,7 +24,7 @@ import type { ActorLimit } from './counted-limits.ts';
 /** What an actor knows of its chat; replaced as a whole after each commit. */
 export type ActorState = {
   readonly chat: Chat;
-  readonly queue: readonly QueuedMessage[];
+  readonly queue: readonly QueuedItem[];
   readonly turn: TurnRecord | null;
   readonly nextNumber: number;
   readonly systemPrompt: string | null;
@@ -43,20 +45,25 @@ export type DraftOpening = {
   readonly atMs: number;
 };
 
+/** The row of the command that a finished draft answers. */
+export type RowOf = (draft: Draft) => CommandRow;
+
 export class Draft {
   readonly atMs: number;
   readonly before: ActorState;
   state: ActorState;
   reply: Reply | null = null;
+  /** What the step belongs to: the command that asked for it, or the turn that it goes on with. */
+  trace: TraceParent | null = null;
   requireUnarchived = false;
   clearJournal = false;
   /** When the chat has to be loaded by itself, beside what its turn says; absent: as the turn says. */
   wakeAtMs: number | null | undefined;
   retract: Position | null = null;
   readonly messages: NewMessage[] = [];
-  readonly enqueue: QueuedMessage[] = [];
+  readonly enqueue: QueuedItem[] = [];
   /** Before all that wait. */
-  readonly enqueueFirst: QueuedMessage[] = [];
+  readonly enqueueFirst: QueuedItem[] = [];
   readonly dequeue: CommandId[] = [];
   readonly attemptsOpened: AttemptOpening[] = [];
   readonly attemptsSettled: AttemptSettlement[] = [];
@@ -107,6 +114,16 @@ export class Draft {
   openedOf(settlement: AttemptSettlement): AttemptOpening | null {
     const { attempt } = this.before;
     return attempt?.id === settlement.id ? attempt : null;
+  }
+
+  /**
+   * A node that goes down starts nothing, and a queue that would have gone on must not wait for somebody to write: the
+   * chat is due at once. After an error it waits anyway.
+   */
+  leaveQueueDue(): void {
+    const { turn, queue, chat } = this.state;
+    const goesOn = turn === null && this.before.turn !== null && chat.status === 'waiting' && queue.length > 0;
+    if (goesOn) this.wakeAtMs = this.atMs;
   }
 
   /** Puts the events in their final form: a changed chat is announced once, behind everything that changed it. */

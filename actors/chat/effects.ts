@@ -7,7 +7,8 @@ import { uuidToBytes, uuidV8, type AttemptId, type CommandId, type OwnerId } fro
 import { LIMITS } from '../../protocol/limits.ts';
 import type { Position } from '../../protocol/position.ts';
 import { must } from '../../protocol/assert.ts';
-import type { NewMessage, Random, TurnRecord } from '../ports.ts';
+import type { TraceParent } from '../../protocol/trace-parent.ts';
+import type { NewMessage, QueuedItem, Random, TurnRecord } from '../ports.ts';
 import type { Draft } from './draft.ts';
 import type { EndedAttempt } from './ended-attempt.ts';
 import type { EffectName } from './machine.ts';
@@ -21,6 +22,7 @@ export type SendInput = {
   readonly sender: OwnerId;
   /** Null: the chat's. Another one becomes the chat's. */
   readonly model: string | null;
+  readonly trace: TraceParent | null;
 };
 
 /** What the effects of one transition draw from; each is there when the machine can ask for it. */
@@ -30,6 +32,8 @@ export type EffectInput = {
   /** The provider of a model, for the ledger. */
   readonly providerOf: (model: string) => string;
   readonly send: SendInput | null;
+  /** Of the command that asked for this; null: of none. */
+  readonly trace: TraceParent | null;
   readonly ended: EndedAttempt | null;
   readonly recovered: Recovered | null;
 };
@@ -51,7 +55,8 @@ const EFFECTS: Readonly<Record<EffectName, (draft: Draft, input: EffectInput) =>
     };
   },
   startTurn(draft, input) {
-    startTurn(draft, sendOf(input).id);
+    const { id, trace } = sendOf(input);
+    startTurn(draft, id, trace);
   },
   openAttempt(draft, input) {
     openAttempt(draft, input);
@@ -70,7 +75,7 @@ const EFFECTS: Readonly<Record<EffectName, (draft: Draft, input: EffectInput) =>
     draft.change({ queue: rest });
     draft.push({ kind: 'queue', queue: rest });
     acceptMessage(draft, item);
-    startTurn(draft, item.id);
+    startTurn(draft, item.id, item.trace ?? null);
   },
   refuseBusy(draft) {
     draft.reply = { ok: false, error: errorBody('busy') };
@@ -204,7 +209,7 @@ function titleFrom(parts: readonly TextPart[]): string {
   return cut.length < line.length ? `${cut.trimEnd()}…` : cut;
 }
 
-function startTurn(draft: Draft, id: CommandId): void {
+function startTurn(draft: Draft, id: CommandId, trace: TraceParent | null): void {
   const { model } = draft.state.chat;
   const turn: TurnRecord = {
     id: id as string as TurnRecord['id'],
@@ -214,6 +219,7 @@ function startTurn(draft: Draft, id: CommandId): void {
     stopping: null,
     retry: null,
     recoveries: 0,
+    ...(trace === null ? {} : { trace }),
   };
   draft.change({ turn });
   draft.push({ kind: 'turn', type: 'started', turn: turn.id, model });
@@ -242,7 +248,9 @@ function openAttempt(draft: Draft, input: EffectInput): void {
 }
 
 function enqueue(draft: Draft, send: SendInput, place: 'first' | 'last'): void {
-  const item: QueuedMessage = { id: send.id, parts: send.parts, created_by: send.sender, created_at: draft.atMs };
+  const { id, parts, sender, trace } = send;
+  const message: QueuedMessage = { id, parts, created_by: sender, created_at: draft.atMs };
+  const item: QueuedItem = trace === null ? message : { ...message, trace };
   const queue = place === 'first' ? [item, ...draft.state.queue] : [...draft.state.queue, item];
   draft.requireUnarchived = true;
   setModel(draft, send.model);

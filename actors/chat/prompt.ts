@@ -3,6 +3,7 @@
 
 import type { AttemptOpening, ModelRequest, PromptItem } from '../ports.ts';
 import type { ChatId } from '../../protocol/ids.ts';
+import type { TraceParent } from '../../protocol/trace-parent.ts';
 
 const BUILT_IN = [
   'You are a helpful assistant in a chat. Answer in the language of the user.',
@@ -26,6 +27,7 @@ export type RequestSource = {
   readonly maxOutputTokens: number | null;
   readonly system: readonly string[];
   readonly items: readonly PromptItem[];
+  readonly trace: TraceParent | null;
 };
 
 export function modelRequest(source: RequestSource): ModelRequest {
@@ -37,5 +39,6 @@ export function modelRequest(source: RequestSource): ModelRequest {
     chat: source.chat,
     attempt: source.attempt.id,
     attemptNumber: source.attempt.attempt,
+    trace: source.trace,
   };
 }

@@ -4,6 +4,7 @@ import type { ErrorBody } from '../../protocol/errors.ts';
 import type { SnapshotPiece, Args } from '../../protocol/frames.ts';
 import type { ChatId, CommandId } from '../../protocol/ids.ts';
 import type { Position } from '../../protocol/position.ts';
+import type { TraceParent } from '../../protocol/trace-parent.ts';
 import type { CommandReply, Principal } from '../ports.ts';
 
 /** The log of one chat, as its followers read it. They pull: a slow one holds nothing but its own cursor (P9). */
@@ -44,6 +45,8 @@ export type CommandRequest = {
   readonly name: string;
   readonly args: Args;
   readonly rawArgs: Uint8Array;
+  /** What this command causes is traced under it. */
+  readonly trace?: TraceParent | null;
 };
 
 export type QueryResult =

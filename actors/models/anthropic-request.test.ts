@@ -6,7 +6,15 @@ import { anthropicRequest } from './anthropic-request.ts';
 
 function built(items: readonly PromptItem[], system: readonly string[] = []): ReturnType<typeof anthropicRequest> {
   const ids = { chat: 'c' as ChatId, attempt: 'a' as AttemptId };
-  const request: ModelRequest = { model: 'm', system, items, maxOutputTokens: 99, attemptNumber: 1, ...ids };
+  const request: ModelRequest = {
+    model: 'm',
+    system,
+    items,
+    maxOutputTokens: 99,
+    attemptNumber: 1,
+    trace: null,
+    ...ids,
+  };
   return anthropicRequest(request);
 }
 

@@ -37,7 +37,7 @@ async function stream(options: AnthropicOptions, { request, sink, signal }: Call
     const error = modelError('bad_request', 'there is no message to answer');
     return attemptResult(signal.aborted ? { how: 'aborted', requestId: null } : { how: 'failed', error }, answer);
   }
-  const sdk = client(options, sink);
+  const sdk = client(options, request, sink);
   const source = {
     clock: options.clock,
     requestIdHeader: 'request-id',
@@ -52,7 +52,7 @@ async function stream(options: AnthropicOptions, { request, sink, signal }: Call
  * A client for this one attempt, since its `fetch` reports to this attempt's sink (connections are shared all the
  * same). Every option is given: what is left out, the SDK reads from the environment.
  */
-function client({ apiKey, baseUrl }: AnthropicOptions, sink: StepSink): Anthropic {
+function client({ apiKey, baseUrl }: AnthropicOptions, { trace }: ModelRequest, sink: StepSink): Anthropic {
   return new Anthropic({
     apiKey,
     authToken: null,
@@ -71,6 +71,6 @@ function client({ apiKey, baseUrl }: AnthropicOptions, sink: StepSink): Anthropi
     openTelemetry: false,
     logLevel: 'off',
     logger: SILENT_LOGGER,
-    fetch: guardedFetch({ headers: anthropicHeaders(apiKey), activity: () => sink.activity() }),
+    fetch: guardedFetch({ headers: anthropicHeaders(apiKey), trace, activity: () => sink.activity() }),
   });
 }

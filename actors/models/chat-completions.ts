@@ -33,7 +33,7 @@ async function stream(options: ChatCompletionsOptions, { request, sink, signal }
     const error = modelError('bad_request', 'there is no message to answer');
     return attemptResult(signal.aborted ? { how: 'aborted', requestId: null } : { how: 'failed', error }, answer);
   }
-  const sdk = openAiClient(options, sink);
+  const sdk = openAiClient(options, request, sink);
   const source: StreamSource = {
     clock: options.clock,
     requestIdHeader: OPENAI_REQUEST_ID,

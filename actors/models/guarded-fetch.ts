@@ -6,6 +6,8 @@
 // Body: the SDKs swallow pings and have no idle timeout, so every chunk is reported as activity; and they read error
 // bodies whole and lines of any length, so both are bounded.
 
+import type { TraceParent } from '../../protocol/trace-parent.ts';
+
 /** 128,000 tokens of output are about 15 MB of events; more than this is no message. The body breaks off with an error. */
 const STREAM_BYTES_MAX = 64 * 1024 * 1024;
 /** An error is a few hundred bytes; the rest of a longer one is not read. */
@@ -14,12 +16,15 @@ const ERROR_BYTES_MAX = 64 * 1024;
 export type GuardedFetch = (url: string | URL | Request, init?: RequestInit) => Promise<Response>;
 
 export type GuardedFetchOptions = {
-  /** All that is sent beside what the transport itself adds. The place for headers of one request, too. */
+  /** All that is sent beside what the transport itself adds, and the trace. */
   readonly headers: Readonly<Record<string, string>>;
+  /** Null: no `traceparent` is sent. */
+  readonly trace: TraceParent | null;
   readonly activity: () => void;
 };
 
-export function guardedFetch({ headers, activity }: GuardedFetchOptions): GuardedFetch {
+export function guardedFetch({ headers: own, trace, activity }: GuardedFetchOptions): GuardedFetch {
+  const headers = trace === null ? own : { ...own, traceparent: trace };
   return async (url, init) => {
     // A redirected POST would hand the prompt to whoever the first host names.
     const response = await fetch(url, { ...init, headers, redirect: 'error' });

@@ -2,7 +2,7 @@
 
 import OpenAI from 'openai';
 
-import type { StepSink } from '../ports.ts';
+import type { ModelRequest, StepSink } from '../ports.ts';
 import { guardedFetch } from './guarded-fetch.ts';
 import { HEADERS_TIMEOUT_MS, SILENT_LOGGER } from './sdk-options.ts';
 
@@ -21,7 +21,11 @@ export const OPENAI_REQUEST_ID = 'x-request-id';
  * Every option is given: what is left out, the SDK reads from the environment. `fetch` drops its headers for ours, those
  * of `OPENAI_CUSTOM_HEADERS` among them, against which there is no option.
  */
-export function openAiClient({ apiKey, baseUrl }: OpenAiAccess, sink: Pick<StepSink, 'activity'>): OpenAI {
+export function openAiClient(
+  { apiKey, baseUrl }: OpenAiAccess,
+  { trace }: Pick<ModelRequest, 'trace'>,
+  sink: Pick<StepSink, 'activity'>,
+): OpenAI {
   const headers = {
     accept: 'application/json',
     ...(apiKey === null ? {} : { authorization: `Bearer ${apiKey}` }),
@@ -49,6 +53,6 @@ export function openAiClient({ apiKey, baseUrl }: OpenAiAccess, sink: Pick<StepS
     x509Transport: undefined,
     credential: undefined,
     provider: undefined,
-    fetch: guardedFetch({ headers, activity: () => sink.activity() }),
+    fetch: guardedFetch({ headers, trace, activity: () => sink.activity() }),
   });
 }

@@ -32,7 +32,7 @@ async function stream(options: OpenAiOptions, { request, sink, signal }: Call): 
     const error = modelError('bad_request', 'there is no message to answer');
     return attemptResult(signal.aborted ? { how: 'aborted', requestId: null } : { how: 'failed', error }, answer);
   }
-  const sdk = openAiClient({ apiKey, baseUrl: baseUrl ?? OPENAI_BASE_URL }, sink);
+  const sdk = openAiClient({ apiKey, baseUrl: baseUrl ?? OPENAI_BASE_URL }, request, sink);
   const source = {
     clock,
     requestIdHeader: OPENAI_REQUEST_ID,

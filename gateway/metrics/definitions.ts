@@ -10,6 +10,7 @@ import type { Tally } from '../../protocol/measures.ts';
 import type { StoreCounts } from '../../storage/counts.ts';
 import type { StoreMeasure } from '../../storage/store.ts';
 import type { GatewayCounts, SessionsMeasure } from '../counts.ts';
+import type { TraceCounts } from '../tracing/tracing.ts';
 import type { ProcessMeasure } from './process-meter.ts';
 import type { Metric, Sample } from './pulled.ts';
 
@@ -22,6 +23,7 @@ export type View = {
   readonly actors: ActorsMeasure;
   readonly store: StoreCounts;
   readonly database: StoreMeasure;
+  readonly spans: TraceCounts;
   readonly process: ProcessMeasure;
 };
 
@@ -279,6 +281,12 @@ export const METRICS = [
     'parley_database_waiting_uses',
     'Uses that wait for a connection to the database.',
     ({ database }) => database.waitingUses,
+  ),
+  counterBy(
+    'parley_trace_spans_total',
+    'Spans since the start: ended, exported to the collector, failed to be.',
+    'outcome',
+    ({ spans }) => Object.entries(spans),
   ),
   // ------------------------------------------------------------------------------------------- process
   gauge(

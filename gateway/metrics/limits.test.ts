@@ -10,6 +10,7 @@ import { STORE_LIMITS_COUNTED } from '../../storage/counts.ts';
 import type { StoreLimits } from '../../storage/limits.ts';
 import { GATEWAY_LIMITS_COUNTED } from '../counts.ts';
 import type { GATEWAY_LIMITS, SessionLimits } from '../limits.ts';
+import type { TRACE_LIMITS } from '../tracing/limits.ts';
 import { METRICS, type MetricName } from './definitions.ts';
 
 /**
@@ -95,6 +96,8 @@ const GATEWAY: Readonly<
   addressesMax: 'parley_upgrades_refused_total',
   socketSlackBytes: 'none',
   expiryGranularityMs: 'none',
+  metricsConnections: 'hit',
+  metricsRequestMs: 'none',
   outboxSoftBytes: 'hit',
   outboxHardBytes: 'hit',
   helloTimeoutMs: 'hit',
@@ -133,7 +136,19 @@ const STORE: Readonly<Record<keyof StoreLimits, Seen>> = {
   nodeTtlMs: 'none',
 };
 
-const SEEN: Readonly<Record<string, Seen>> = { ...WIRE, ...CHAT, ...HOST, ...GATEWAY, ...STORE };
+const TRACES: Readonly<Record<keyof typeof TRACE_LIMITS, Seen>> = {
+  // Full, a span that ended is neither exported nor failed.
+  queuedSpans: 'parley_trace_spans_total',
+  batchSpans: 'none',
+  batchEveryMs: 'none',
+  exportMs: 'parley_trace_spans_total',
+  requestsInFlight: 'none',
+  attributes: 'none',
+  attributeChars: 'none',
+  stopMs: 'none',
+};
+
+const SEEN: Readonly<Record<string, Seen>> = { ...WIRE, ...CHAT, ...HOST, ...GATEWAY, ...STORE, ...TRACES };
 
 describe('limits', () => {
   it('[P11] every limit that refuses, cuts or closes is counted under its name, and nothing else is', () => {

@@ -5,15 +5,14 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { once } from 'node:events';
 import { must } from '../../protocol/assert.ts';
 import { namesLoopback } from '../admission.ts';
+import type { Tally } from '../../protocol/measures.ts';
+import type { GatewayLimit } from '../counts.ts';
+import { GATEWAY_LIMITS } from '../limits.ts';
 import type { Logger } from '../logger.ts';
 import { StartError } from '../start-error.ts';
 
 const HOST = '127.0.0.1';
 export const METRICS_PORT_DEFAULT = 7078;
-/** More at once are closed: a scraper needs one. */
-const CONNECTIONS_MAX = 16;
-/** For the head of a request; later: the connection is closed. */
-const REQUEST_TIMEOUT_MS = 5_000;
 
 /** What is served. */
 type Page = { readonly contentType: string; text(): Promise<string> };
@@ -29,10 +28,12 @@ export type MetricsPort = {
 export async function serveMetrics(
   { port, isDefault }: MetricsPort,
   page: Page,
-  logger: Logger,
+  { logger, limits }: { readonly logger: Logger; readonly limits: Tally<GatewayLimit> },
 ): Promise<{ readonly url: string; readonly stop: () => Promise<void> }> {
-  const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS });
-  server.maxConnections = CONNECTIONS_MAX;
+  const { metricsRequestMs, metricsConnections } = GATEWAY_LIMITS;
+  const server = createServer({ requestTimeout: metricsRequestMs, headersTimeout: metricsRequestMs });
+  server.maxConnections = metricsConnections;
+  server.on('drop', () => limits.add('metricsConnections'));
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
     answer(page, request, response).catch((error: unknown) => {
       logger.error('a scrape failed', { error });

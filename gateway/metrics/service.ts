@@ -5,6 +5,7 @@ import type { OpenStore } from '../../storage/store.ts';
 import type { Config } from '../config.ts';
 import type { Gateway } from '../gateway.ts';
 import type { Logger } from '../logger.ts';
+import type { Tracing } from '../tracing/tracing.ts';
 import type { View } from './definitions.ts';
 import { Exposition } from './exposition.ts';
 import { ProcessMeter } from './process-meter.ts';
@@ -15,6 +16,7 @@ export type MetricsParts = {
   readonly gateway: Pick<Gateway, 'counts' | 'registry'>;
   readonly host: Pick<NodeChatHost, 'counts' | 'measure'>;
   readonly store: Pick<OpenStore, 'counts' | 'measure'>;
+  readonly tracing: Pick<Tracing, 'counts'>;
   readonly logger: Logger;
 };
 
@@ -38,7 +40,9 @@ export class Metrics {
     const port = portOf(this.#parts.config);
     if (port === null) return;
     this.#process.start();
-    this.#server = await serveMetrics(port, new Exposition(() => this.#look()), this.#parts.logger);
+    const { logger, gateway } = this.#parts;
+    const { limits } = gateway.counts;
+    this.#server = await serveMetrics(port, new Exposition(() => this.#look()), { logger, limits });
   }
 
   async stop(): Promise<void> {
@@ -48,7 +52,7 @@ export class Metrics {
   }
 
   #look(): View {
-    const { gateway, host, store } = this.#parts;
+    const { gateway, host, store, tracing } = this.#parts;
     return {
       gateway: gateway.counts,
       closed: gateway.registry.closed,
@@ -57,6 +61,7 @@ export class Metrics {
       actors: host.measure(),
       store: store.counts,
       database: store.measure(),
+      spans: tracing.counts,
       process: this.#process.measure(),
     };
   }

@@ -37,6 +37,8 @@ export type ClientOptions = {
   readonly clock?: ClientClock;
   readonly random?: ClientRandom;
   readonly webSocket?: WebSocketConstructor;
+  /** The W3C `traceparent` under which a command is sent, asked when it is made; null: none. */
+  readonly traceParent?: () => string | null;
 };
 
 export type CommandOptions = {
@@ -74,7 +76,8 @@ export class ParleyClient {
         onFrames: (frames) => this.#onFrames(frames),
       },
     );
-    this.#requests = new Requests({ connection: this.#connection, ...environment });
+    const { traceParent = () => null } = options;
+    this.#requests = new Requests({ connection: this.#connection, ...environment, traceParent });
     this.#handleOptions = {
       ...environment,
       send: (frame) => this.#connection.send(frame),

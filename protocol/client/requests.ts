@@ -26,6 +26,8 @@ type Request = {
   readonly name: string;
   readonly args: Args;
   readonly rawArgs: Uint8Array;
+  /** The same for all tries. */
+  readonly trace: string | null;
   readonly resolve: (result: unknown) => void;
   readonly reject: (error: Error) => void;
   tries: number;
@@ -39,6 +41,8 @@ type RequestsOptions = {
   readonly connection: Pick<Connection, 'send' | 'isLive' | 'nextRequest' | 'refreshCredential'>;
   readonly clock: ClientClock;
   readonly random: ClientRandom;
+  /** Asked for each command. */
+  readonly traceParent: () => string | null;
 };
 
 export class Requests {
@@ -116,7 +120,8 @@ export class Requests {
         return;
       }
       this.#pendingBytes += rawArgs.length;
-      this.#pending.add({ id, name, args, rawArgs, resolve, reject, tries: 0, state: { kind: 'waiting' } });
+      const trace = id === null ? null : this.#options.traceParent();
+      this.#pending.add({ id, name, args, rawArgs, trace, resolve, reject, tries: 0, state: { kind: 'waiting' } });
       this.#pump();
     });
   }
@@ -134,7 +139,7 @@ export class Requests {
 
   #send(request: Request): void {
     const { connection, clock } = this.#options;
-    const { id, name, args, rawArgs } = request;
+    const { id, name, args, rawArgs, trace } = request;
     const number = connection.nextRequest();
     const cancel = clock.after(CLIENT_LIMITS.replyTimeoutMs, () => {
       this.#unsend(request);
@@ -147,7 +152,7 @@ export class Requests {
     connection.send(
       id === null
         ? { op: 'query', request: number, name, args }
-        : { op: 'command', request: number, id, name, rawArgs },
+        : { op: 'command', request: number, id, name, rawArgs, ...(trace === null ? {} : { trace }) },
     );
   }
 

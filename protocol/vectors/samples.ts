@@ -137,6 +137,17 @@ export const CLIENT_SAMPLES: readonly Sample<OutgoingClientFrame>[] = [
     frame: { op: 'command', request: 4_294_967_295, id: COMMAND, name: 'chats.create', rawArgs: encodeArgs({}) },
   },
   {
+    name: 'command with a trace',
+    frame: {
+      op: 'command',
+      request: 3,
+      id: COMMAND,
+      name: 'chats.create',
+      rawArgs: encodeArgs({}),
+      trace: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+    },
+  },
+  {
     name: 'query messages',
     frame: { op: 'query', request: 3, name: 'messages', args: { chat: uuidToBytes(CHAT), before: 51, limit: 50 } },
   },

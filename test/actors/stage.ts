@@ -1,5 +1,6 @@
 // A host with its actors on simulated time and the store in memory, and a model that a test plays by hand.
 
+import { NO_TRACER } from '../../actors/tracing.ts';
 import { NodeChatHost } from '../../actors/host/chat-host.ts';
 import { HOST_DEFAULTS } from '../../actors/host/settings.ts';
 import { CHAT_DEFAULTS } from '../../actors/chat/settings.ts';
@@ -67,6 +68,7 @@ export class Stage {
     const node = uuidV7<NodeId>(START_MS, new SimRandom(tables.deadNodes.size).bytes(10));
     this.store = wrap(new MemoryStore(tables, node));
     this.host = new NodeChatHost({
+      tracer: NO_TRACER,
       clock: this.clock,
       random: this.random,
       store: this.store,

@@ -145,6 +145,7 @@ export function modelRequest(prompt: string | readonly PromptItem[], change: Par
     chat: '018f0000-0000-7000-8000-000000000001' as ChatId,
     attempt: '018f0000-0000-7000-8000-000000000002' as AttemptId,
     attemptNumber: 1,
+    trace: null,
     ...change,
   };
 }

@@ -2,6 +2,7 @@
 // model. Killing it drops all of that at once, as a power cut does.
 
 import type { ChatHost } from '../../actors/host/api.ts';
+import { NO_TRACER } from '../../actors/tracing.ts';
 import { NodeChatHost } from '../../actors/host/chat-host.ts';
 import { HOST_DEFAULTS } from '../../actors/host/settings.ts';
 import { CHAT_DEFAULTS, type ChatSettings } from '../../actors/chat/settings.ts';
@@ -116,6 +117,7 @@ export class SimNode implements Server {
     });
     const log = simLog(options.onError);
     this.host = new NodeChatHost({
+      tracer: NO_TRACER,
       clock: this.#clock,
       random: random.fork(),
       store: wrapping.store(this.#store, this.#clock),

@@ -22,6 +22,14 @@ const UWS_FILES = new Set(['gateway/uws.ts', 'test/bench/support/bare-uws.ts']);
 /** Of node:crypto only hashing, which is pure: the linter sees to the names. */
 const CHAT_PACKAGES = new Set(['xstate', 'node:crypto']);
 
+/** Packages that one folder knows: everybody else has a port or plain numbers. */
+const KEPT: Readonly<Record<string, string>> = {
+  '@prometheus-io/client': 'gateway/metrics/',
+  '@opentelemetry/api': 'gateway/tracing/open-telemetry.ts',
+  '@opentelemetry/sdk-trace': 'gateway/tracing/open-telemetry.ts',
+  '@opentelemetry/exporter-trace-otlp-http': 'gateway/tracing/open-telemetry.ts',
+};
+
 const STATEMENT =
   /^[ \t]*(?:import|export)\s+(type\s)?(?:[^'";]*?\sfrom\s+)?'([^'\n]+)'|\bimport\(\s*'([^'\n]+)'|new URL\(\s*'([^'\n]+\.ts)'/gm;
 
@@ -66,6 +74,8 @@ function judgeOurs({ from, specifier, types }: Import): string | null {
 function judgePackage({ from, specifier }: Import): string | null {
   if (specifier === 'uWebSockets.js' && !UWS_FILES.has(from.path)) return 'only gateway/uws.ts imports uWebSockets.js';
   if (isTest(from)) return null;
+  const keeper = KEPT[specifier];
+  if (keeper !== undefined && !from.path.startsWith(keeper)) return `only ${keeper} imports ${specifier}`;
   if (from.path.startsWith('protocol/client/') && !CLIENT_PACKAGES.has(specifier)) {
     return `the client library runs in browsers: it may not import ${specifier}`;
   }

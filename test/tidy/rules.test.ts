@@ -166,11 +166,14 @@ describe('import rules', () => {
     ['gateway/a.ts', "import '../loadtest/b.ts';"],
     ['gateway/a.ts', "import { App } from 'uWebSockets.js';"],
     ['test/bench/a.ts', "import { App } from 'uWebSockets.js';"],
+    ['actors/a.ts', "import { trace } from '@opentelemetry/api';"],
+    ['gateway/a.ts', "import { Registry } from '@prometheus-io/client';"],
     ['loadtest/a.ts', "import { b } from '../gateway/b.ts';"],
     ['gateway/a.ts', "import { b } from '../test/support/b.ts';"],
     ['actors/a.test.ts', "import { b } from '../storage/b.ts';"],
   ];
   const ALLOWED: readonly Planted[] = [
+    ['gateway/metrics/a.ts', "import { Registry } from '@prometheus-io/client';"],
     ['storage/a.ts', "import type { B } from '../actors/ports.ts';"],
     ['gateway/uws.ts', "import { App } from 'uWebSockets.js';"],
     ['test/bench/support/bare-uws.ts', "import { App } from 'uWebSockets.js';"],

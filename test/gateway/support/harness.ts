@@ -1,4 +1,5 @@
 // A gateway on a free port with a fake host and a clock that a test moves.
+import { NO_TRACER } from '../../../actors/tracing.ts';
 import { createAuthenticator, type JwtOptions, signToken } from '../../../gateway/authentication.ts';
 import { type Config, readConfig } from '../../../gateway/config.ts';
 import { Gateway } from '../../../gateway/gateway.ts';
@@ -39,6 +40,7 @@ export class Harness {
       random: systemRandom,
       authenticate: createAuthenticator(KEY, this.clock),
       logger: createLogger('debug', { write: (line) => void this.logLines.push(line) }),
+      tracer: NO_TRACER,
       notReady: () => Promise.resolve(this.notReady),
     });
   }
