@@ -14,6 +14,7 @@ import { CommandRunner, refusal } from '../chat/command-runner.ts';
 import { parseChatArg } from '../chat/commands.ts';
 import { ActorCounts, type EndReason } from '../chat/counts.ts';
 import type { CommandReply, Log, Principal } from '../ports.ts';
+import { traceField } from '../tracing.ts';
 import { Activations } from './activations.ts';
 import type { Attached, ChatHost, CommandRequest, Follower, QueryResult } from './api.ts';
 import { attachTo, SEES_ALL } from './attach.ts';
@@ -195,7 +196,7 @@ export class NodeChatHost implements ChatHost {
       resident.runner.end();
     }
     if (reason === 'passivated' || reason === 'drained') return;
-    this.#log.warn('actor ended', { chat, reason, epoch: actor.epoch });
+    this.#log.warn('actor ended', { chat, reason, epoch: actor.epoch, ...traceField(actor.state.turn?.trace) });
     if (reason === 'crashed' || reason === 'rejected') this.#crashes.note(chat, this.#deps.clock.nowMs());
     if (!this.#draining && !this.#sleeps(chat)) this.#revivals.add(chat);
   }

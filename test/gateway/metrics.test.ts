@@ -112,6 +112,7 @@ describe('metrics of a node', () => {
     await attachMuch(client, chat);
     await command(client, 'chat.rename', { chat: uuidToBytes(chat), title: 'x'.repeat(LIMITS.titleChars + 1) });
 
+    expect(node.stderr).toContain(`"metricsUrl":"${url}"`);
     const seen = await scrape(url);
     expect([...seen.families.keys()]).toEqual(METRICS.map(({ name }) => name));
     for (const { name, type } of METRICS) expect(seen.families.get(name)?.type, name).toBe(type);
