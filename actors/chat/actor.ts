@@ -72,7 +72,6 @@ export class ChatActor {
   readonly deps: ActorDeps;
   /** When the actor was last of use; only the host reads it, to passivate. */
   lastUsedMs: number;
-  readonly #log: Log;
   #machine: MachineState = initialState();
   #state: ActorState;
   #mailbox: Task[] = [];
@@ -80,7 +79,7 @@ export class ChatActor {
   #ended: EndReason | null = null;
   #attempt: AttemptRun | null = null;
   readonly #deadline: Deadline;
-  #cancelJournal: (() => void) | null = null;
+  readonly #journalTimer: Deadline;
   /** While above 0 no queued message starts a turn: somebody waits for the chat to rest. */
   #quiesced = 0;
   #draining = false;
@@ -93,8 +92,8 @@ export class ChatActor {
     this.chat = chat.id;
     this.epoch = record.epoch;
     this.lastUsedMs = deps.clock.nowMs();
-    this.#log = deps.log.child({ chat: chat.id });
     this.#deadline = new Deadline(deps.clock);
+    this.#journalTimer = new Deadline(deps.clock);
     this.streamLog = new StreamLog({
       epoch: record.epoch,
       sealed: record.sealed,
@@ -106,6 +105,11 @@ export class ChatActor {
     const attempt = record.openAttempts.at(-1) ?? null;
     this.#state = { chat, queue, turn, nextNumber, systemPrompt, fixedSystem, attempt };
     this.post(() => this.#load(record, crashed));
+  }
+
+  /** Made when there is something to say, which is seldom: a logger of its own is a third of what an idle actor holds. */
+  get #log(): Log {
+    return this.deps.log.child({ chat: this.chat });
   }
 
   get state(): ActorState {
@@ -274,7 +278,7 @@ export class ChatActor {
     this.#ended = reason;
     this.#machine = decide(this.#machine, { type: 'fence' }).state;
     this.#deadline.cancel();
-    this.#cancelJournal?.();
+    this.#journalTimer.cancel();
     this.#attempt?.abandon();
     this.#attempt = null;
     const dropped = this.#mailbox;
@@ -352,7 +356,7 @@ export class ChatActor {
     if (attempt === null) {
       this.#attempt?.abandon();
       this.#attempt = null;
-      this.#cancelJournal?.();
+      this.#journalTimer.cancel();
     } else if (attempt !== draft.before.attempt || this.#attempt === null) {
       if (this.life === 'requesting') this.#startAttempt();
     }
@@ -441,9 +445,7 @@ export class ChatActor {
   }
 
   #armJournal(): void {
-    this.#cancelJournal?.();
-    this.#cancelJournal = this.deps.clock.after(this.deps.settings.journalEveryMs, () => {
-      if (this.#attempt === null) return;
+    this.#journalTimer.arm('journal', this.deps.settings.journalEveryMs, () => {
       this.post(() => this.#journal());
       this.#armJournal();
     });

@@ -6,7 +6,7 @@
 
 import { encodeEventFrame, joinFrames } from '../../protocol/codec.ts';
 import type { Chat, QueuedMessage } from '../../protocol/content.ts';
-import type { ChatEvent } from '../../protocol/events.ts';
+import type { BlockEvent, ChatEvent } from '../../protocol/events.ts';
 import { uuidToBytes, type ChatId, type Epoch } from '../../protocol/ids.ts';
 import type { Position } from '../../protocol/position.ts';
 import { utf8Length } from '../../protocol/text.ts';
@@ -22,8 +22,11 @@ type Entry = {
   readonly seq: number;
   readonly span: number;
   readonly frame: Uint8Array;
-  /** Kept to see what a later event makes needless, and to merge deltas for those who catch up. */
-  readonly event: ChatEvent;
+  /**
+   * Kept of blocks only, to see what a later event makes needless and to merge deltas for those who catch up. What other
+   * events hold (a chat, a message) the frame holds already.
+   */
+  readonly block: BlockEvent | null;
 };
 
 const NOTHING = new Uint8Array(0);
@@ -106,7 +109,7 @@ export class StreamLog implements ReadableLog {
     const position = { epoch: this.epoch, seq: this.#top.seq + 1 };
     this.#top = position;
     const frame = encodeEventFrame(this.#chatBytes, { position, span, event });
-    this.#entries.push({ seq: position.seq, span, frame, event });
+    this.#entries.push({ seq: position.seq, span, frame, block: event.kind === 'block' ? event : null });
     this.#ringBytes += frame.length;
     this.#evict();
     this.#reads.clear();
@@ -159,16 +162,16 @@ export class StreamLog implements ReadableLog {
   /** The frame for the entry, with the deltas behind it that continue the same block merged into it. */
   #frameAt(index: number): { readonly frame: Uint8Array; readonly entries: number } {
     const first = this.#entry(index);
-    if (first.event.kind !== 'block' || first.event.type !== 'delta') return { frame: first.frame, entries: 1 };
-    const parts = [first.event.text];
+    const { block } = first;
+    if (block?.type !== 'delta') return { frame: first.frame, entries: 1 };
+    const parts = [block.text];
     let bytes = first.frame.length;
     let last = first;
     for (let next = index + 1; next < this.#entries.length; next++) {
       const entry = this.#entry(next);
-      const { event } = entry;
-      if (event.kind !== 'block' || event.type !== 'delta' || event.index !== first.event.index) break;
+      if (entry.block?.type !== 'delta' || entry.block.index !== block.index) break;
       if (bytes + entry.frame.length > CHAT_LIMITS.mergedDeltaBytes) break;
-      parts.push(event.text);
+      parts.push(entry.block.text);
       bytes += entry.frame.length;
       last = entry;
     }
@@ -176,7 +179,7 @@ export class StreamLog implements ReadableLog {
     const frame = encodeEventFrame(this.#chatBytes, {
       position: { epoch: this.epoch, seq: last.seq },
       span: last.seq - (first.seq - first.span),
-      event: { ...first.event, text: parts.join('') },
+      event: { ...block, text: parts.join('') },
     });
     return { frame, entries: parts.length };
   }
@@ -188,7 +191,7 @@ export class StreamLog implements ReadableLog {
     let covered = 0;
     while (this.#entries.length > this.#head) {
       const entry = this.#entry(this.#entries.length - 1);
-      if (!belongsTo(entry.event, step)) break;
+      if (entry.block?.step !== step) break;
       covered += entry.span;
       this.#ringBytes -= entry.frame.length;
       this.#entries.pop();
@@ -244,8 +247,4 @@ export class StreamLog implements ReadableLog {
 function supersededStep(event: ChatEvent): number | null {
   if (event.kind === 'message' && event.message.step !== undefined) return event.message.step;
   return event.kind === 'step' && event.type === 'reset' ? event.step : null;
-}
-
-function belongsTo(event: ChatEvent, step: number): boolean {
-  return event.kind === 'block' && event.step === step;
 }

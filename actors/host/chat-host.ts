@@ -36,7 +36,7 @@ const GONE: Obtained = { error: errorBody('not_found') };
 export class NodeChatHost implements ChatHost {
   /** Since the start. What is there now: `measure`. */
   readonly counts = new ActorCounts();
-  readonly #deps: HostDeps & Pick<ActorDeps, 'counts'>;
+  readonly #deps: HostDeps & ActorDeps;
   readonly #log: Log;
   readonly #residents = new Map<ChatId, Resident>();
   readonly #loading = new Map<ChatId, Promise<ErrorBody | null>>();
@@ -49,7 +49,7 @@ export class NodeChatHost implements ChatHost {
 
   constructor(deps: HostDeps) {
     const { counts } = this;
-    this.#deps = { ...deps, counts };
+    this.#deps = { ...deps, counts, onEnded: (actor, reason) => this.#ended(actor, reason) };
     this.#log = deps.log;
     this.#activations = new Activations(deps.store, counts);
     this.#revivals = new Revivals(deps.clock, counts, (chat) => this.#reviveOrAgain(chat));
@@ -178,8 +178,7 @@ export class NodeChatHost implements ChatHost {
     if (result.outcome !== 'activated') return errorBody('unavailable', undefined, 1_000);
     const crashed = this.#crashes.count(chat, this.#deps.clock.nowMs()) >= HOST_LIMITS.crashesMax;
     if (crashed) this.counts.limits.add('crashesMax');
-    const onEnded = (actor: ChatActor, reason: EndReason): void => this.#ended(actor, reason);
-    const actor = new ChatActor({ ...this.#deps, onEnded }, result.record, crashed);
+    const actor = new ChatActor(this.#deps, result.record, crashed);
     const runner = new CommandRunner(actor, result.record, this.#family);
     // A crash in its first task has ended it already, and its revival is under way.
     if (actor.ended !== null) return errorBody('unavailable', undefined, 1_000);
