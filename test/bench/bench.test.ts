@@ -13,6 +13,7 @@ type Report = {
   readonly faults: readonly string[];
   readonly aims: Readonly<Record<string, unknown>>;
   readonly ratios?: Readonly<Record<string, number>>;
+  readonly bytes?: Readonly<Record<string, number>>;
   readonly machine: { readonly cores: number };
 };
 
@@ -57,5 +58,17 @@ describe('npm run bench', () => {
     expect(report).toMatchObject({
       p99Ms: { without: expect.any(Number) as number, with: expect.any(Number) as number },
     });
+  });
+
+  test('[bench] commit: every acknowledged send is there, and the ratio is written', async () => {
+    const report = await quick('commit');
+    expect(report).toMatchObject({ bench: 'commit', void: false, faults: [] });
+    expect(report.ratios?.['insert']).toBeGreaterThan(0);
+  });
+
+  test('[bench] memory: every session is live and attached, every actor idle, and the bytes are written', async () => {
+    const report = await quick('memory');
+    expect(report).toMatchObject({ bench: 'memory', void: false, faults: [] });
+    expect(Object.keys(report.bytes ?? {})).toEqual(['session', 'actor']);
   });
 });

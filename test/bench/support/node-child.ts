@@ -3,16 +3,13 @@
 import { Session } from 'node:inspector/promises';
 import type { CpuProfile } from './profile.ts';
 import { serve } from './child.ts';
+import { memory } from './resident.ts';
 
 const inspector = new Session();
 
 serve({
   cpuMs: () => cpuMs(),
-  residentBytes: () => {
-    // Twice: what finalizers let go in the first pass is free in the second.
-    for (let pass = 0; pass < 2; pass++) globalThis.gc?.();
-    return process.memoryUsage.rss();
-  },
+  memory,
   startProfile: async () => {
     inspector.connect();
     await inspector.post('Profiler.enable');
