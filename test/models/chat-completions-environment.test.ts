@@ -7,7 +7,9 @@ import path from 'node:path';
 import OpenAI from 'openai';
 import { describe, expect, test, vi } from 'vitest';
 
+import { parseTraceParent } from '../../protocol/trace-parent.ts';
 import { API_KEY, chatCompletionsFixture } from './chat-completions-fixture.ts';
+import { modelRequest } from './support.ts';
 
 const { fake, run } = chatCompletionsFixture();
 
@@ -84,5 +86,13 @@ describe('the environment', () => {
       'user-agent': 'parley',
     });
     for (const spy of spies) expect(spy).not.toHaveBeenCalled();
+  });
+
+  test('[models] the trace of a request, and nothing else, is added to its headers', async () => {
+    const trace = parseTraceParent('00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01');
+    await run({ tokens: 1 });
+    const plain = fake().requests.at(-1)?.headers;
+    await run({ tokens: 1 }, modelRequest('hello', { trace }));
+    expect(fake().requests.at(-1)?.headers).toEqual({ ...plain, traceparent: trace });
   });
 });
