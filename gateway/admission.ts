@@ -5,8 +5,7 @@
 // rebinding), so there only loopback names count.
 
 import { SUBPROTOCOL } from '../protocol/frames.ts';
-import { GATEWAY_LIMITS } from './limits.ts';
-import { TokenBucket } from './token-bucket.ts';
+import { AddressBuckets } from './address-buckets.ts';
 
 export type UpgradeRequest = {
   /** Header values, empty when absent. */
@@ -52,11 +51,11 @@ export class Admission {
   readonly #rules: AdmissionRules;
   readonly #hosts: ReadonlySet<string>;
   readonly #origins: ReadonlySet<string>;
-  /** In the order of the last connect; bounded by `addressesMax`. */
-  readonly #buckets = new Map<string, TokenBucket>();
+  readonly #buckets: AddressBuckets;
 
   constructor(rules: AdmissionRules) {
     this.#rules = rules;
+    this.#buckets = new AddressBuckets({ perSecond: rules.connectsPerSecond, burst: rules.connectsBurst });
     this.#hosts = new Set(rules.allowedHosts.map((host) => host.toLowerCase()));
     this.#origins = new Set(rules.allowedOrigins.map((origin) => origin.toLowerCase()));
   }
@@ -69,7 +68,7 @@ export class Admission {
     if (!offers(request.protocols)) {
       return refuse('protocol', '400 Bad Request', `The WebSocket subprotocol must be ${SUBPROTOCOL}.`);
     }
-    const waitMs = this.#connect(request.address, nowMs);
+    const waitMs = this.#buckets.take(request.address, nowMs);
     if (waitMs > 0) {
       const body = 'Too many connections from this address.';
       return refuse('address_rate', '429 Too Many Requests', body, Math.ceil(waitMs / 1000));
@@ -92,22 +91,6 @@ export class Admission {
     const lower = origin.toLowerCase();
     const own = host.toLowerCase();
     return this.#origins.has(lower) || lower === `http://${own}` || lower === `https://${own}`;
-  }
-
-  /** Takes one connect from the address's bucket; how long to wait when there is none, in milliseconds. */
-  #connect(address: string, nowMs: number): number {
-    const bucket = this.#buckets.get(address) ?? this.#newBucket(nowMs);
-    this.#buckets.delete(address);
-    this.#buckets.set(address, bucket);
-    return bucket.take(1, nowMs) ? 0 : bucket.waitMs(1, nowMs);
-  }
-
-  #newBucket(nowMs: number): TokenBucket {
-    const { connectsPerSecond: perSecond, connectsBurst: burst } = this.#rules;
-    // Forgets the one that connected longest ago: the likeliest to be full again.
-    const [oldest] = this.#buckets.keys();
-    if (this.#buckets.size >= GATEWAY_LIMITS.addressesMax && oldest !== undefined) this.#buckets.delete(oldest);
-    return new TokenBucket({ perSecond, burst }, nowMs);
   }
 }
 

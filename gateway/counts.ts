@@ -17,6 +17,7 @@ export const GATEWAY_LIMITS_COUNTED = [
   'attachmentsPerSession',
   'requestsPerSession',
   'inboundBytesPerSession',
+  'unfinishedMax',
   'waitingFrames',
   'reattachesMax',
   'stalledBeatsMax',

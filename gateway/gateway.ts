@@ -10,10 +10,12 @@ import type { Authenticate } from './authentication.ts';
 import type { Config } from './config.ts';
 import { GatewayCounts } from './counts.ts';
 import { CountedHost } from './counted-host.ts';
+import { Doorstep } from './doorstep.ts';
 import { Flusher } from './flush.ts';
 import { HeartbeatWheel } from './heartbeat-wheel.ts';
 import { GATEWAY_LIMITS } from './limits.ts';
 import type { Logger } from './logger.ts';
+import { connectionRoom, openFilesMax } from './open-files.ts';
 import { Session } from './session.ts';
 import type { SessionContext } from './session-context.ts';
 import { SessionRegistry } from './session-registry.ts';
@@ -44,6 +46,7 @@ export class Gateway {
   readonly counts = new GatewayCounts();
   readonly #parts: GatewayParts;
   readonly #admission: Admission;
+  readonly #doorstep: Doorstep;
   readonly #context: SessionContext;
   #server: Server | null = null;
   #draining = false;
@@ -52,13 +55,21 @@ export class Gateway {
     const { config, node, host, clock, random, authenticate, logger } = parts;
     this.#parts = parts;
     this.registry = new SessionRegistry(config.sessionsPerOwner);
+    const room = connectionRoom(config.sessionsMax, openFilesMax());
+    if (room.sessionsMax < config.sessionsMax) {
+      logger.info('the limit of open files leaves room for fewer connections', { sessionsMax: room.sessionsMax });
+    }
+    const addressRate = {
+      connectsPerSecond: config.addressConnectsPerSecond,
+      connectsBurst: config.addressConnectsBurst,
+    };
+    this.#doorstep = new Doorstep({ unfinishedMax: room.unfinishedMax, ...addressRate });
     this.#admission = new Admission({
       loopback: isLoopback(config.host),
       allowedOrigins: config.allowedOrigins,
       allowedHosts: config.allowedHosts,
-      sessionsMax: config.sessionsMax,
-      connectsPerSecond: config.addressConnectsPerSecond,
-      connectsBurst: config.addressConnectsBurst,
+      sessionsMax: room.sessionsMax,
+      ...addressRate,
     });
     const heartbeatMs = LIMITS.heartbeatMs;
     this.#context = {
@@ -88,6 +99,8 @@ export class Gateway {
       hostAllowed: (host) => this.#admission.hostAllowed(host),
       judge: (request) => this.#judge(request),
       traffic: this.counts,
+      arrive: (address) => this.#arrive(address),
+      leave: () => this.#doorstep.leave(),
       open: (socket) => {
         this.counts.sessionsOpened += 1;
         return new Session(this.#newSessionId(), socket, this.#context);
@@ -140,6 +153,12 @@ export class Gateway {
       status: ready ? '200 OK' : '503 Service Unavailable',
       body: JSON.stringify({ ready, reasons, sessions: this.registry.size }),
     };
+  }
+
+  #arrive(address: string): boolean {
+    const admitted = this.#doorstep.arrive(address, this.#parts.clock.nowMs());
+    if (!admitted) this.counts.limits.add('unfinishedMax');
+    return admitted;
   }
 
   #newSessionId(): string {

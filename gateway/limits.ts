@@ -45,6 +45,13 @@ export const GATEWAY_LIMITS = {
   stalledBeatsMax: 2,
   /** Addresses whose connection rate is remembered; more: the one that connected longest ago is forgotten. */
   addressesMax: 16_384,
+  /**
+   * Connections that are no sessions (yet), each for at most 10 s; more: see `Doorstep`. At most a quarter of the open
+   * files: 100 a second over 10 s from one address stay below half of it.
+   */
+  unfinishedMax: 4_096,
+  /** Files that the node keeps for itself: the database, its log, calls to models. */
+  ownFiles: 256,
   /** uWS buffers at most this behind its own back: a hard guard that our own budget never lets it reach. */
   socketSlackBytes: 1024 * KIB,
   /** Connections to the port of the metrics; more: closed at once. A scraper needs one. */

@@ -81,6 +81,13 @@ export class Session {
     this.close('bad_frame', 'text messages are not part of the protocol');
   }
 
+  /** Pings and pongs of WebSocket cost what frames cost. */
+  receiveControl(): void {
+    if (this.#state.kind === 'closing') return;
+    if (!this.#bucket.take(1, this.#context.clock.nowMs()))
+      this.#over('framesPerSecond', 'rate_limited', 'too many pings');
+  }
+
   /** The socket has drained: a hint, the budget is looked at again. */
   drained(): void {
     if (this.#state.kind === 'closing') return;

@@ -44,6 +44,8 @@ declare module 'uWebSockets.js' {
 export type SocketHandler = {
   receive(bytes: Uint8Array): void;
   receiveText(): void;
+  /** A ping or a pong of WebSocket: the server has answered it. */
+  receiveControl(): void;
   drained(): void;
   /** The last call. */
   closed(): void;
@@ -65,6 +67,10 @@ export type ServerParts = {
   readonly logger: Logger;
   hostAllowed(host: string): boolean;
   judge(request: UpgradeRequest): Verdict;
+  /** A connection was accepted; false cuts it at once. */
+  arrive(address: string): boolean;
+  /** A connection that was no session has become one, or has ended. */
+  leave(): void;
   open(socket: ClientSocket): SocketHandler;
   /** Told of every WebSocket message. */
   readonly traffic: Traffic;
@@ -126,6 +132,11 @@ class UwsSocket implements ClientSocket {
 /** Listens. Throws a `StartError` when that is not possible. */
 export async function startServer(parts: ServerParts): Promise<Server> {
   const app = App();
+  // 1: a connection was accepted; −1: one that did not become a WebSocket has ended.
+  app.filter((res, change) => {
+    if (change < 0) parts.leave();
+    else if (!parts.arrive(remoteAddress(res))) res.close();
+  });
   addSocketRoute(app, parts);
   for (const [path, answer] of Object.entries(parts.pages)) {
     app.get(path, (res, req) => {
@@ -180,6 +191,7 @@ function addSocketRoute(app: TemplatedApp, parts: ServerParts): void {
     sendPingsAutomatically: true,
     upgrade: (res, req, context) => upgrade(res, req, { context, parts }),
     open: (ws) => {
+      parts.leave();
       const socket = new UwsSocket(ws, parts.traffic);
       const data = ws.getUserData();
       data.socket = socket;
@@ -192,6 +204,8 @@ function addSocketRoute(app: TemplatedApp, parts: ServerParts): void {
         else handler.receiveText();
       });
     },
+    ping: (ws) => guarded(ws, (handler) => handler.receiveControl()),
+    pong: (ws) => guarded(ws, (handler) => handler.receiveControl()),
     drain: (ws) => guarded(ws, (handler) => handler.drained()),
     close: (ws) => {
       ws.getUserData().socket?.markClosed();
@@ -209,7 +223,7 @@ function upgrade(
     origin: req.getHeader('origin'),
     host: req.getHeader('host'),
     protocols: req.getHeader('sec-websocket-protocol'),
-    address: addressKey(new Uint8Array(res.getRemoteAddress())),
+    address: remoteAddress(res),
   });
   if (!verdict.admitted) {
     respond(res, verdict.status, verdict.body, verdict.retryAfterSeconds);
@@ -218,6 +232,10 @@ function upgrade(
   const data: UserData = { handler: null, socket: null };
   // No extensions are offered back: compression is off.
   res.upgrade(data, req.getHeader('sec-websocket-key'), SUBPROTOCOL, '', context);
+}
+
+function remoteAddress(res: HttpResponse): string {
+  return addressKey(new Uint8Array(res.getRemoteAddress()));
 }
 
 function respond(res: HttpResponse, status: string, body: string, retryAfterSeconds: number | null = null): void {
@@ -242,7 +260,8 @@ async function answerLater(res: HttpResponse, answer: () => Promise<HttpAnswer>,
       .writeStatus(page.status)
       .writeHeader('content-type', 'application/json')
       .writeHeader('cache-control', 'no-store')
-      .end(`${page.body}\n`);
+      // Kept, it would stand in the way of others: probes connect anew.
+      .end(`${page.body}\n`, true);
   });
 }
 

@@ -94,6 +94,8 @@ const GATEWAY: Readonly<
   stalledBeatsMax: 'hit',
   joinedBytes: 'none',
   addressesMax: 'parley_upgrades_refused_total',
+  unfinishedMax: 'hit',
+  ownFiles: 'none',
   socketSlackBytes: 'none',
   expiryGranularityMs: 'none',
   metricsConnections: 'hit',

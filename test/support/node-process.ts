@@ -5,7 +5,7 @@
 
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { signToken } from '../../gateway/authentication.ts';
@@ -31,6 +31,7 @@ const ROOT = new URL('../../', import.meta.url).pathname;
 const PASSED_ON = ['PATH', 'HOME', 'TMPDIR', 'USER', 'LANG', 'SystemRoot', 'npm_config_cache', 'npm_config_userconfig'];
 /** Of a stream, so that a chatty node fills no memory. */
 const KEPT_CHARS = 1_000_000;
+const ERROR_LINES_MAX = 100;
 const HOUR_MS = 60 * 60 * 1000;
 
 /**
@@ -112,6 +113,22 @@ export class NodeProcess {
     return signToken(options, { subject, expiresAtMs, ...rest });
   }
 
+  /** What it logged as `error`: somebody must act. */
+  get errorLines(): readonly string[] {
+    return this.#run.errorLines;
+  }
+
+  /** Files and sockets that it has open. */
+  openFiles(): number {
+    return readdirSync(`/proc/${this.#pid}/fd`).length;
+  }
+
+  /** Its resident memory, in bytes. */
+  residentBytes(): number {
+    const status = readFileSync(`/proc/${this.#pid}/status`, 'utf8');
+    return Number(must(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1], 'the system tells it')) * 1024;
+  }
+
   /** Resolves with the first line of its log that fits: those so far, then those to come. */
   logged(fits: (line: string) => boolean): Promise<string> {
     return this.#run.line('stderr', fits);
@@ -162,6 +179,8 @@ class NpmStart {
   stdout = '';
   stderr = '';
   ended = false;
+  /** At most `ERROR_LINES_MAX`, kept apart from the output, whose beginning is dropped. */
+  readonly errorLines: string[] = [];
   readonly exited: Promise<Exit>;
   readonly #child: ChildProcess;
   #watchers: (() => void)[] = [];
@@ -183,6 +202,7 @@ class NpmStart {
       stream.setEncoding('utf8');
       stream.on('data', (text: string) => {
         this[name] = (this[name] + text).slice(-KEPT_CHARS);
+        if (text.includes('"level":"error"') && this.errorLines.length < ERROR_LINES_MAX) this.errorLines.push(text);
         for (const watcher of this.#watchers) watcher();
       });
     }
