@@ -14,8 +14,8 @@ export type Fault = { readonly path: string; readonly line: number; readonly wha
 
 export const ROOT = resolve(import.meta.dirname, '../..');
 
-const IGNORED = new Set(['node_modules', '.git', '.parley', 'coverage', 'package-lock.json']);
-const TEXT = /\.(?:ts|js|mjs|json|md|sql|yml|yaml|html|css)$|(?:^|\/)(?:run|\.gitignore|\.editorconfig|\.npmrc)$/;
+const IGNORED = new Set(['node_modules', '.git', '.parley', '__pycache__', 'coverage', 'package-lock.json']);
+const TEXT = /\.(?:ts|js|mjs|py|json|md|sql|yml|yaml|html|css)$|(?:^|\/)(?:run|\.gitignore|\.editorconfig|\.npmrc)$/;
 
 /** Every text file under the project's root. */
 export function readSources(root: string = ROOT): SourceFile[] {
