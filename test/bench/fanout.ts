@@ -33,6 +33,11 @@ type Load = {
   readonly windowMs: number;
 };
 
+/**
+ * Every session follows every chat. Deltas of one chat that wait together are merged into one event when they are read,
+ * so that a message holds several events only where a session follows several chats: here about nine. Nothing is merged
+ * before (`mergeWindowMs` 0), so that each delta of the model is an event.
+ */
 const FULL: Load = {
   chats: 10,
   sockets: 200,
