@@ -109,6 +109,11 @@ export class Gateway {
     });
   }
 
+  /** Connections that are no sessions (yet). */
+  get unfinished(): number {
+    return this.#doorstep.unfinished;
+  }
+
   /** Where clients connect. */
   get url(): string {
     const { host } = this.#parts.config;

@@ -17,6 +17,8 @@ import type { Metric, Sample } from './pulled.ts';
 /** All that one scrape sees: what was counted since the start, and what there is at this moment. */
 export type View = {
   readonly gateway: GatewayCounts;
+  /** Connections that are no sessions (yet). */
+  readonly unfinished: number;
   readonly closed: ReadonlyMap<CloseReason | 'gone', number>;
   readonly sessions: SessionsMeasure;
   readonly chats: ActorCounts;
@@ -37,6 +39,7 @@ export const METRICS = [
     'reason',
     ({ closed }) => [...Object.keys(CLOSE_CODES), 'gone'].map((reason) => [reason, count(closed, reason)] as const),
   ),
+  gauge('parley_connections_unfinished', 'Connections that are no sessions (yet).', ({ unfinished }) => unfinished),
   counterBy(
     'parley_upgrades_refused_total',
     'WebSocket upgrades that were refused, by reason.',

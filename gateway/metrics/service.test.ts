@@ -21,7 +21,7 @@ function idle(config: MetricsParts['config']): Metrics {
   const waiting = { activationsWaiting: 0, revivals: 0 };
   return new Metrics({
     config,
-    gateway: { counts: new GatewayCounts(), registry: new SessionRegistry(1) },
+    gateway: { counts: new GatewayCounts(), registry: new SessionRegistry(1), unfinished: 0 },
     host: { counts: new ActorCounts(), measure: () => measureActors([], waiting) },
     store: { counts: new StoreCounts(), measure: () => database },
     tracing: { counts: { ended: 0, exported: 0, failed: 0 } },

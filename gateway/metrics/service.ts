@@ -13,7 +13,7 @@ import { METRICS_PORT_DEFAULT, type MetricsPort, serveMetrics } from './server.t
 
 export type MetricsParts = {
   readonly config: Pick<Config, 'port' | 'metricsPort'>;
-  readonly gateway: Pick<Gateway, 'counts' | 'registry'>;
+  readonly gateway: Pick<Gateway, 'counts' | 'registry' | 'unfinished'>;
   readonly host: Pick<NodeChatHost, 'counts' | 'measure'>;
   readonly store: Pick<OpenStore, 'counts' | 'measure'>;
   readonly tracing: Pick<Tracing, 'counts'>;
@@ -55,6 +55,7 @@ export class Metrics {
     const { gateway, host, store, tracing } = this.#parts;
     return {
       gateway: gateway.counts,
+      unfinished: gateway.unfinished,
       closed: gateway.registry.closed,
       sessions: gateway.registry.measure(),
       chats: host.counts,
