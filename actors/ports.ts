@@ -5,6 +5,7 @@ import type {
   BlockType,
   Chat,
   ChatStatus,
+  ChatSummary,
   Message,
   QueuedMessage,
   Role,
@@ -172,6 +173,8 @@ export type ChatRecord = {
   readonly sealed: Position | null;
   /** Number of the next message. */
   readonly nextNumber: number;
+  /** The number of the last message that the owner has read. */
+  readonly readNumber: number;
   readonly turn: TurnRecord | null;
   readonly queue: readonly QueuedItem[];
   /** Attempts without a settlement: the epochs that opened them are over. */
@@ -295,6 +298,8 @@ export type ChatPatch = {
   readonly turn?: TurnRecord | null;
   readonly fixedSystem?: readonly string[];
   readonly nextNumber?: number;
+  /** Never goes back: a lower one than there is changes nothing. */
+  readonly readNumber?: number;
   readonly wakeAtMs?: number | null;
 };
 
@@ -307,8 +312,10 @@ export type CommitIntent = {
   /** Refused as `archived` when the chat is, by then. */
   readonly requireUnarchived: boolean;
   readonly patch: ChatPatch;
-  /** The owner's list shows a difference: `updated_at` and the feed move. */
+  /** The chat itself shows a difference: `updated_at` and the feed move. */
   readonly listed: boolean;
+  /** Its summary may: the feed moves, also when only what is unread is another. */
+  readonly fed: boolean;
   readonly messages: readonly NewMessage[];
   readonly enqueue: readonly QueuedItem[];
   /** Before all that wait, the first of these foremost. */
@@ -408,8 +415,12 @@ export type ChatStore = {
   part(chat: ChatId, number: number, part: number): Promise<Read<string | null>>;
   /** What the model may see, ascending. */
   prompt(chat: ChatId): Promise<Read<readonly PromptItem[]>>;
-  get(viewer: Principal, chat: ChatId): Promise<Read<Chat | null>>;
+  get(viewer: Principal, chat: ChatId): Promise<Read<ChatSummary | null>>;
   list(request: ListRequest): Promise<Read<ChatList>>;
+  /** The chats of `owner` whose latest change lies behind `after`, at most `limit`, in the order of those changes. */
+  feed(owner: OwnerId, after: number, limit: number): Promise<Read<FeedPage>>;
+  /** The newest place in the feed of each owner; those without chats are absent. */
+  feedTops(owners: readonly OwnerId[]): Promise<Read<ReadonlyMap<OwnerId, number>>>;
   /** A command outside the actor's memory: its row, `applied` when only what it created is left, or null. */
   findCommand(principal: OwnerId, chat: ChatId | null, id: CommandId): Promise<Read<CommandRow | 'applied' | null>>;
   /** Chats that must run on: running or stopping, or whose wake-up is due, and that no live incarnation owns. */
@@ -418,8 +429,17 @@ export type ChatStore = {
 
 export type PageRange = { readonly before: number | null; readonly after: number | null; readonly limit: number };
 
+export type FeedPage = {
+  /** Ascending; each place is one chat's, so that whoever has applied a part of them stands at the last `seq` of that. */
+  readonly entries: readonly { readonly seq: number; readonly chat: ChatSummary }[];
+  /** Where the reader stands with all of them; there are more when it is below `top`. */
+  readonly cursor: number;
+  /** The newest place that was given. An `after` above it never was: the database was set back. */
+  readonly top: number;
+};
+
 export type ChatList = {
-  readonly chats: readonly Chat[];
+  readonly chats: readonly ChatSummary[];
   readonly next: { readonly updatedAtMs: number; readonly id: ChatId } | null;
   /** The feed's cursor of the viewer's own chats, read before the page: pages and feed give every chat. */
   readonly feed: number;

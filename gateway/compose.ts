@@ -16,6 +16,7 @@ import { openStore, type OpenStore } from '../storage/store.ts';
 import { createAuthenticator, type JwtOptions } from './authentication.ts';
 import type { Config } from './config.ts';
 import { developmentSecret, forgetDevelopmentToken, issueDevelopmentToken } from './development-access.ts';
+import { Feeds } from './feeds.ts';
 import { Gateway } from './gateway.ts';
 import { type Logger } from './logger.ts';
 import { Metrics } from './metrics/service.ts';
@@ -73,6 +74,11 @@ async function assemble(config: Config, options: NodeOptions, teardown: Teardown
   const tracing = await startTracing({ url: config.otlpUrl, node: lease.id, logger: nodeLogger });
   teardown.add('tracing', () => tracing.stop());
   const { tracer } = tracing;
+  const feeds = new Feeds({
+    store: database.store,
+    clock,
+    onFault: (error) => nodeLogger.error('a feed could not be read', { error }),
+  });
   const host = new NodeChatHost({
     clock,
     random,
@@ -82,6 +88,7 @@ async function assemble(config: Config, options: NodeOptions, teardown: Teardown
     host: hostSettings(config),
     log: nodeLogger,
     tracer,
+    onFed: (owner) => feeds.moved(owner),
   });
   const jwt = jwtOptions(config, dataDir);
   let recovered = false;
@@ -89,6 +96,7 @@ async function assemble(config: Config, options: NodeOptions, teardown: Teardown
     config,
     node: lease.id,
     host,
+    feeds,
     clock,
     random,
     authenticate: createAuthenticator(jwt, clock),

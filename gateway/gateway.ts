@@ -11,6 +11,7 @@ import type { Config } from './config.ts';
 import { GatewayCounts } from './counts.ts';
 import { CountedHost } from './counted-host.ts';
 import { Doorstep } from './doorstep.ts';
+import type { Feeds } from './feeds.ts';
 import { Flusher } from './flush.ts';
 import { HeartbeatWheel } from './heartbeat-wheel.ts';
 import { GATEWAY_LIMITS } from './limits.ts';
@@ -25,6 +26,7 @@ export type GatewayParts = {
   readonly config: Config;
   readonly node: NodeId;
   readonly host: ChatHost;
+  readonly feeds: Feeds;
   readonly clock: Clock;
   readonly random: Random;
   readonly authenticate: Authenticate;
@@ -52,7 +54,7 @@ export class Gateway {
   #draining = false;
 
   constructor(parts: GatewayParts) {
-    const { config, node, host, clock, random, authenticate, logger } = parts;
+    const { config, node, host, feeds, clock, random, authenticate, logger } = parts;
     this.#parts = parts;
     this.registry = new SessionRegistry(config.sessionsPerOwner);
     const room = connectionRoom(config.sessionsMax, openFilesMax());
@@ -75,6 +77,7 @@ export class Gateway {
     this.#context = {
       node,
       host: new CountedHost(host, this.counts, parts.tracer),
+      feeds,
       clock,
       random,
       authenticate: counted(authenticate, this.counts),
@@ -138,6 +141,7 @@ export class Gateway {
       });
     }
     this.#context.wheel.stop();
+    this.#context.feeds.stop();
     this.#server?.close();
     this.#server = null;
   }

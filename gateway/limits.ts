@@ -58,6 +58,10 @@ export const GATEWAY_LIMITS = {
   metricsConnections: 16,
   /** For the head of a scrape; later: its connection is closed. */
   metricsRequestMs: 5_000,
+  /** Between two looks for what other nodes have committed to the feeds that are watched here. */
+  feedLookMs: 1_000,
+  /** Owners of one statement of a look; more: several statements, one after the other. */
+  feedOwnersPerLook: 5_000,
   /** Expiry timers fire at whole seconds, so that sessions share them. */
   expiryGranularityMs: 1_000,
 } as const;

@@ -5,6 +5,7 @@ import type { Clock, Random } from '../actors/ports.ts';
 import type { NodeId } from '../protocol/ids.ts';
 import type { Authenticate } from './authentication.ts';
 import type { GatewayCounts } from './counts.ts';
+import type { Feeds } from './feeds.ts';
 import type { Flusher } from './flush.ts';
 import type { HeartbeatWheel } from './heartbeat-wheel.ts';
 import type { SessionLimits } from './limits.ts';
@@ -18,6 +19,7 @@ export type SessionContext = {
   readonly random: Random;
   readonly authenticate: Authenticate;
   readonly registry: SessionRegistry;
+  readonly feeds: Feeds;
   readonly flusher: Flusher;
   readonly wheel: HeartbeatWheel;
   readonly heartbeatMs: number;

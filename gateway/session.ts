@@ -16,6 +16,7 @@ import { parseTraceParent } from '../protocol/trace-parent.ts';
 import { Attachments, type AttachmentsOwner } from './attachments.ts';
 import type { Credential } from './authentication.ts';
 import { armExpiry } from './expiry-timer.ts';
+import { FeedWatch } from './feed-watch.ts';
 import { joinChunks } from './flush.ts';
 import type { GatewayLimit, SessionMeasure } from './counts.ts';
 import { Inbox, type Incoming } from './inbox.ts';
@@ -31,6 +32,8 @@ type Live = {
   /** Replaced by `auth`, never by another subject's. */
   credential: Credential;
   readonly attachments: Attachments;
+  /** Made at the first `watch`. */
+  feed: FeedWatch | null;
   readonly requests: Requests;
   readonly leaveWheel: () => void;
 };
@@ -260,6 +263,16 @@ export class Session {
       case 'ping':
         this.#heartbeat(this.#context.clock.nowMs());
         return null;
+      case 'watch':
+        live.feed ??= new FeedWatch(
+          this.#context.feeds,
+          this.#attachmentsOwner(() => live),
+        );
+        live.feed.watch(frame.request, frame.cursor ?? 0);
+        return null;
+      case 'unwatch':
+        live.feed?.stop();
+        return null;
       case 'unknown':
         // Request 0 is the one that nobody made: the frame of an unknown op has no request that could be named.
         this.#refuse(0, errorBody('unknown_op', `op ${frame.number}`));
@@ -291,6 +304,7 @@ export class Session {
       kind: 'live',
       credential,
       attachments: new Attachments(this.#attachmentsOwner(() => live)),
+      feed: null,
       requests: new Requests(),
       leaveWheel: wheel.add(this),
     };
@@ -406,7 +420,8 @@ export class Session {
   #heartbeat(nowMs: number): void {
     if (this.#state.kind !== 'live' || this.#beating) return;
     this.#beating = true;
-    this.#control({ op: 'heartbeat', nowMs, positions: this.#state.attachments.settled() });
+    const { attachments, feed } = this.#state;
+    this.#control({ op: 'heartbeat', nowMs, positions: attachments.settled(), ...feed?.settled() });
   }
 
   /** Hands a control frame to the next flush, or closes the session when its reader is too slow for what it asks. */
@@ -435,9 +450,10 @@ export class Session {
     if (this.#outbox.isEmpty) {
       this.#beating = false;
       if (this.#state.kind === 'live') {
-        const { attachments } = this.#state;
-        attachments.fill(bytesMax - waiting, chunks);
-        if (attachments.pending) this.#wake();
+        const { attachments, feed } = this.#state;
+        const fed = feed?.fill(bytesMax - waiting, chunks) ?? 0;
+        attachments.fill(bytesMax - waiting - fed, chunks);
+        if (attachments.pending || feed?.pending === true) this.#wake();
       }
     }
     // Filling may have ended the session.
@@ -476,6 +492,7 @@ export class Session {
     registry.leave(state.credential.principal.owner);
     try {
       state.attachments.stop();
+      state.feed?.stop();
     } catch (error) {
       logger.error('a chat could not be let go', { session: this.id, error });
     }

@@ -2,7 +2,7 @@
 //
 // Text, ids and limits are checked here in both directions; what a frame means is for others. Isomorphic: no Buffer, no
 // node: import. The parts:
-//   wire-content.ts   wireChat, wireMessage, wireQueued and parseChat, parseMessage, parseQueued; uuidArg for args
+//   wire-content.ts   wireChat, wireMessage, … and parseChat, parseMessage, …; uuidArg for args
 //   wire-events.ts    payloads of events            wire-snapshot.ts  pieces of snapshots
 //   scanner.ts        which bytes are admitted      wire-reader.ts, wire-writer.ts  msgpack
 //   fields.ts         typed reading of fields       protocol-error.ts ProtocolError
@@ -11,14 +11,14 @@ import { assert, AssertionError, unreachable } from './assert.ts';
 import { errorBody, type ErrorBody } from './errors.ts';
 import { EVENT_KINDS, type PositionedEvent } from './events.ts';
 import { asArray, asBool, asId, asMap, asPosition, asString, asUint, orNull } from './fields.ts';
-import { OPS, type Args, type ClientFrame, type ServerFrame, type SessionLimits } from './frames.ts';
+import { OPS, type Args, type ClientFrame, type FeedFrame, type ServerFrame, type SessionLimits } from './frames.ts';
 import { uuidToBytes, type ChatId, type CommandId } from './ids.ts';
 import { LIMITS, type FrameLimit } from './limits.ts';
 import type { Position } from './position.ts';
 import { ProtocolError } from './protocol-error.ts';
 import { CLIENT_SCAN_LIMITS, scan, SERVER_SCAN_LIMITS } from './scanner.ts';
 import { utf8Length } from './text.ts';
-import { parseError, wireError } from './wire-content.ts';
+import { parseError, parseSummary, wireError, wireSummary } from './wire-content.ts';
 import { parseEvent, writePayload } from './wire-events.ts';
 import { readValues, WireReader } from './wire-reader.ts';
 import { parsePiece, wirePiece, wirePosition } from './wire-snapshot.ts';
@@ -91,7 +91,10 @@ export function encodeClientFrame(frame: OutgoingClientFrame): Uint8Array {
       return writer.take();
     }
     case 'ping':
+    case 'unwatch':
       return packValue([op]);
+    case 'watch':
+      return packValue([op, frame.request, frame.cursor]);
     default:
       return unreachable(frame);
   }
@@ -203,6 +206,14 @@ function clientFrame(op: number, fields: readonly unknown[], rawArgs: Uint8Array
       };
     case OPS.ping:
       return { op: 'ping' };
+    case OPS.watch:
+      return {
+        op: 'watch',
+        request: asUint(first, 'watch.request'),
+        cursor: orNull(second, 'watch.cursor', asUint),
+      };
+    case OPS.unwatch:
+      return { op: 'unwatch' };
     default:
       return { op: 'unknown', number: op };
   }
@@ -239,8 +250,10 @@ export function encodeServerFrame(frame: ServerFrame): Uint8Array {
       throw new AssertionError('a skipped event is what a client made of one that it does not know');
     case 'heartbeat': {
       const positions = frame.positions.map(([chat, at]) => [uuidToBytes(chat), ...wirePosition(at)]);
-      return packValue([OPS.heartbeat, frame.nowMs, positions]);
+      return packValue([OPS.heartbeat, frame.nowMs, positions, ...(frame.feed === undefined ? [] : [frame.feed])]);
     }
+    case 'feed':
+      return packValue([OPS.feed, frame.from, frame.cursor, frame.more, frame.chats.map(wireSummary)]);
     case 'drain':
       return packValue([OPS.drain, frame.afterMs]);
     case 'bye':
@@ -334,11 +347,9 @@ function serverFrame(fields: readonly unknown[]): ServerFrame | null {
     case OPS.attached:
       return attachedFrame(fields);
     case OPS.heartbeat:
-      return {
-        op: 'heartbeat',
-        nowMs: asUint(first, 'heartbeat.now'),
-        positions: asArray(second, 'heartbeat.positions').map(heartbeatPosition),
-      };
+      return heartbeatFrame(fields);
+    case OPS.feed:
+      return feedFrame(fields);
     case OPS.welcome:
       return {
         op: 'welcome',
@@ -359,6 +370,24 @@ function serverFrame(fields: readonly unknown[]): ServerFrame | null {
     default:
       return null;
   }
+}
+
+function feedFrame([, first, second, third, fourth]: readonly unknown[]): FeedFrame {
+  const from = orNull(first, 'feed.from', asUint);
+  const cursor = asUint(second, 'feed.cursor');
+  if (cursor < (from ?? 0)) throw new ProtocolError('bad_frame', 'feed.cursor lies before what it goes on from');
+  const more = asBool(third, 'feed.more');
+  return { op: 'feed', from, cursor, more, chats: asArray(fourth, 'feed.chats').map(parseSummary) };
+}
+
+function heartbeatFrame([, now, positions, third]: readonly unknown[]): ServerFrame {
+  const feed = orNull(third, 'heartbeat.feed', asUint);
+  return {
+    op: 'heartbeat',
+    nowMs: asUint(now, 'heartbeat.now'),
+    positions: asArray(positions, 'heartbeat.positions').map(heartbeatPosition),
+    ...(feed === null ? {} : { feed }),
+  };
 }
 
 function eventFrame(fields: readonly unknown[]): ServerFrame {

@@ -85,3 +85,11 @@ export type Chat = {
   readonly created_at: number;
   readonly updated_at: number;
 };
+
+/** A chat in a list or in the feed. */
+export type ChatSummary = Chat & {
+  /** The number of the last message that the owner has read; null on the chats of others, like `unread`. */
+  readonly read: number | null;
+  /** Messages behind it that no user has sent, at most `LIMITS.unreadMessages`: that many stand for more. */
+  readonly unread: number | null;
+};

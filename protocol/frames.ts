@@ -1,6 +1,6 @@
 // The frames of the wire as values: an op number and fields by position (SPEC.md §4 and §5).
 
-import type { Chat, Message, QueuedMessage } from './content.ts';
+import type { Chat, ChatSummary, Message, QueuedMessage } from './content.ts';
 import type { ErrorBody } from './errors.ts';
 import type { LiveTurn, PositionedEvent } from './events.ts';
 import type { ChatId, CommandId } from './ids.ts';
@@ -19,6 +19,8 @@ export const OPS = {
   command: 6,
   query: 7,
   ping: 8,
+  watch: 9,
+  unwatch: 10,
   welcome: 33,
   reply: 34,
   attached: 35,
@@ -51,7 +53,10 @@ export type ClientFrame =
       readonly trace?: string;
     }
   | { readonly op: 'query'; readonly request: number; readonly name: string; readonly args: Args }
-  | { readonly op: 'ping' };
+  | { readonly op: 'ping' }
+  /** Follow the feed of one's own chats; null: nothing of it is known. */
+  | { readonly op: 'watch'; readonly request: number; readonly cursor: number | null }
+  | { readonly op: 'unwatch' };
 
 /** One piece of a snapshot; `head` comes with the first, the state holds once `last` was applied. */
 export type SnapshotPiece = {
@@ -88,6 +93,17 @@ export type SessionLimits = {
   readonly requests: number;
 };
 
+/** The chats of (from, cursor], each whole and once. */
+export type FeedFrame = {
+  readonly op: 'feed';
+  /** Null: the cursor was of a feed that never was (the database was set back); the list begins anew from nothing. */
+  readonly from: number | null;
+  readonly cursor: number;
+  /** Another frame follows by itself. */
+  readonly more: boolean;
+  readonly chats: readonly ChatSummary[];
+};
+
 export type ServerFrame =
   | {
       readonly op: 'welcome';
@@ -121,7 +137,14 @@ export type ServerFrame =
   | ({ readonly op: 'event'; readonly chat: ChatId } & PositionedEvent)
   /** An event of a kind that this client does not know: it moves the position and changes nothing else. */
   | { readonly op: 'skipped'; readonly chat: ChatId; readonly position: Position; readonly span: number }
-  | { readonly op: 'heartbeat'; readonly nowMs: number; readonly positions: readonly (readonly [ChatId, Position])[] }
+  | FeedFrame
+  | {
+      readonly op: 'heartbeat';
+      readonly nowMs: number;
+      readonly positions: readonly (readonly [ChatId, Position])[];
+      /** Where a client that watches its feed must stand; absent while more is on its way to it. */
+      readonly feed?: number;
+    }
   | { readonly op: 'drain'; readonly afterMs: number }
   | { readonly op: 'bye'; readonly code: number; readonly reason: string }
   /** The attach was not done, nothing is known of the chat; try again as the error says. */

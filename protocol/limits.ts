@@ -48,6 +48,11 @@ export const LIMITS = {
   pageMessagesDefault: 50,
   pageChats: 100,
   pageChatsDefault: 25,
+  /** Chats of one frame of the feed, and about how many bytes of them: what is left comes in the next one. */
+  feedChats: 100,
+  feedFrameBytes: 64 * KIB,
+  /** Unread messages that are counted; that many stand for more. */
+  unreadMessages: 100,
   /** How long the first reply of a command is kept, and how far ahead its id may be. */
   commandReplyMs: DAY_MS,
 } as const;

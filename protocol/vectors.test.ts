@@ -76,7 +76,7 @@ describe('vectors', () => {
     const seen = new Set(
       [...stored('client.json'), ...stored('server.json')].flatMap(({ frames }) => frames.map(opOf)),
     );
-    const kept = ['feed', 'event'];
+    const kept = ['event'];
     expect(Object.keys(OPS).filter((op) => !seen.has(op) && !kept.includes(op))).toEqual([]);
     const kinds = new Set(stored('events.json').flatMap(({ frames }) => frames.map(kindOf)));
     const later = ['tool', 'action', 'compaction', 'agent', 'fork'];

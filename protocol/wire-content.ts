@@ -7,6 +7,7 @@ import { asArray, asBool, asId, asMap, asString, asUint, asWord, orNull, type Wi
 import type {
   Chat,
   ChatStatus,
+  ChatSummary,
   Message,
   Part,
   PartOrReference,
@@ -78,6 +79,19 @@ export function parseChat(value: unknown): Chat {
     ),
     created_at: asUint(map['created_at'], 'chat.created_at'),
     updated_at: asUint(map['updated_at'], 'chat.updated_at'),
+  };
+}
+
+export function wireSummary(chat: ChatSummary): WireMap {
+  return { ...wireChat(chat), read: chat.read, unread: chat.unread };
+}
+
+export function parseSummary(value: unknown): ChatSummary {
+  const map = asMap(value, 'chat');
+  return {
+    ...parseChat(map),
+    read: orNull(map['read'], 'chat.read', asUint),
+    unread: orNull(map['unread'], 'chat.unread', asUint),
   };
 }
 

@@ -54,6 +54,7 @@ type LockedRow = ChatRow & {
   readonly sealed_epoch: Epoch | null;
   readonly sealed_seq: number | null;
   readonly next_number: number;
+  readonly read_number: number;
   readonly turn: Uint8Array | null;
   readonly wake_at: number | null;
   readonly owner_node: NodeId | null;
@@ -124,6 +125,7 @@ function recordFrom(row: LockedRow, epoch: Epoch, loaded: Loaded, commandsMax: n
     epoch,
     sealed: positionFromColumns(row.sealed_epoch, row.sealed_seq),
     nextNumber: row.next_number,
+    readNumber: row.read_number,
     turn,
     queue: mine(loaded.queue).map(queuedFromRow),
     openAttempts: mine(loaded.attempts).map(attemptFromRow),
@@ -215,7 +217,7 @@ function byChat<T extends { readonly chat: ChatId }>(rows: readonly T[]): ByChat
 }
 
 const LOCK = `
-  select ${CHAT_COLUMNS}, c.system_prompt, c.fixed_system, c.sealed_epoch, c.sealed_seq, c.next_number, c.turn,
+  select ${CHAT_COLUMNS}, c.system_prompt, c.fixed_system, c.sealed_epoch, c.sealed_seq, c.next_number, c.read_number, c.turn,
     c.wake_at, c.owner_node, (select n.dead_at is null from nodes n where n.id = $2::uuid) as node_lives
   from chats c
   where c.id = any($1::uuid[])

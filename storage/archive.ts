@@ -147,28 +147,35 @@ const LOCK_OWNER = `
 
 /**
  * `ready` has a row when it may be done. A chat that was given up loses its seal: it changes without an event, so that a
- * client at its last position must get its state anew. The feed moves once and names the chat that was named; the others change with
- * it. Gives a row per changed chat, or one with null when it may be done and nothing changes.
+ * client at its last position must get its state anew. Every chat that changes gets a place in the feed: lists tell the
+ * archive from the rest. `updated_at` moves on the chat that was named alone: the others keep their place in the list.
+ * Gives a row per changed chat, or one with null when it may be done and nothing changes.
  */
 function apply(archived: boolean, ready: string): string {
   return `${TREE}, ready as (
-    select c.owner, exists (
-      select from tree t join chats x on x.id = t.id
-      where x.id = any($3::uuid[]) and x.archived is distinct from ${archived}) as changes
-    from chats c
+    select c.owner from chats c
     where c.id = $1::uuid and c.epoch = $2::bigint and ${FENCED} and ${ready}
+  ), changing as (
+    select x.id, row_number() over (order by x.id) as place
+    from chats x, ready r
+    where x.id = any($3::uuid[]) and (x.archived is distinct from ${archived} or x.id = $1::uuid)
+      and exists (
+        select from chats y join tree t on t.id = y.id
+        where y.id = any($3::uuid[]) and y.archived is distinct from ${archived})
   ), fed as (
-    update owners o set feed_seq = o.feed_seq + 1 from ready r where o.id = r.owner and r.changes
-    returning o.feed_seq
+    update owners o set feed_seq = o.feed_seq + n.places
+    from ready r, (select count(*) as places from changing) n
+    where o.id = r.owner and n.places > 0
+    returning o.feed_seq - n.places as before
   ), changed as (
     update chats c set
       archived = ${archived},
       sealed_epoch = null,
       sealed_seq = null,
       updated_at = case when c.id = $1::uuid then $4::timestamptz else c.updated_at end,
-      feed_seq = case when c.id = $1::uuid then f.feed_seq else c.feed_seq end
-    from fed f
-    where c.id = any($3::uuid[]) and (c.archived is distinct from ${archived} or c.id = $1::uuid)
+      feed_seq = f.before + g.place
+    from changing g, fed f
+    where c.id = g.id
     returning c.id
   ), recorded as (
     insert into commands (principal, chat, id, name, args_hash, ok, body, created_at, keep_until)

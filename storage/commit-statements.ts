@@ -5,7 +5,7 @@
 
 import { uuidV7Ms } from '../protocol/ids.ts';
 import { LIMITS } from '../protocol/limits.ts';
-import type { ChatPatch, CommandRow, CommitIntent, NewMessage, QueuedItem } from '../actors/ports.ts';
+import type { CommandRow, CommitIntent, NewMessage, QueuedItem } from '../actors/ports.ts';
 import { CONTENT_VERSION, encodeContent, encodeJournal, encodeJson, encodeTurn } from './codec.ts';
 import { Columns } from './columns.ts';
 import type { Statement } from './connection.ts';
@@ -100,12 +100,14 @@ const RETRACTED = { ...FENCE, position_epoch: 'bigint', seq: 'bigint' } as const
 const PATCH = {
   ...FENCE,
   listed_at: 'timestamptz',
+  fed: 'boolean',
   status: 'chat_status',
   archived: 'boolean',
   model: 'text',
   labels: 'bytea',
   fixed_system: 'bytea',
   next_number: 'bigint',
+  read_number: 'bigint',
   set_title: 'boolean',
   title: 'text',
   set_error: 'boolean',
@@ -133,7 +135,7 @@ export function commitStatements(intents: readonly CommitIntent[]): readonly Sta
     [rows.cleared, DELETE_PACKS],
     [rows.packs, INSERT_PACKS],
     [rows.retracted, INSERT_RETRACTIONS],
-    [rows.listed, LOCK_OWNERS],
+    [rows.fed, LOCK_OWNERS],
     [rows.patches, UPDATE_CHATS],
   ];
   return [
@@ -160,7 +162,7 @@ function gather(intents: readonly CommitIntent[]) {
     cleared: new Columns(FENCE),
     packs: new Columns(PACK),
     retracted: new Columns(RETRACTED),
-    listed: new Columns(FENCE),
+    fed: new Columns(FENCE),
     patches: new Columns(PATCH),
   };
   for (const intent of intents) {
@@ -203,10 +205,9 @@ function gather(intents: readonly CommitIntent[]) {
     if (intent.retract !== null) {
       rows.retracted.add({ ...fence, position_epoch: intent.retract.epoch, seq: intent.retract.seq });
     }
-    if (intent.listed) rows.listed.add(fence);
-    if (intent.listed || Object.keys(intent.patch).length > 0) {
-      rows.patches.add(patchRow(fence, intent.patch, intent.listed ? intent.atMs : null));
-    }
+    const fed = intent.listed || intent.fed;
+    if (fed) rows.fed.add(fence);
+    if (fed || Object.keys(intent.patch).length > 0) rows.patches.add(patchRow(fence, intent, fed));
   }
   return rows;
 }
@@ -261,16 +262,19 @@ function commandRow(fence: Fence, command: CommandRow): Record<keyof typeof COMM
   };
 }
 
-function patchRow(fence: Fence, patch: ChatPatch, listedAtMs: number | null): Record<keyof typeof PATCH, Cell> {
+function patchRow(fence: Fence, intent: CommitIntent, fed: boolean): Record<keyof typeof PATCH, Cell> {
+  const { patch } = intent;
   return {
     ...fence,
-    listed_at: listedAtMs,
+    listed_at: intent.listed ? intent.atMs : null,
+    fed,
     status: patch.status ?? null,
     archived: patch.archived ?? null,
     model: patch.model ?? null,
     labels: patch.labels === undefined ? null : encodeJson(patch.labels),
     fixed_system: patch.fixedSystem === undefined ? null : encodeJson(patch.fixedSystem),
     next_number: patch.nextNumber ?? null,
+    read_number: patch.readNumber ?? null,
     set_title: patch.title !== undefined,
     title: patch.title ?? null,
     set_error: patch.lastError !== undefined,
@@ -375,16 +379,20 @@ const LOCK_OWNERS = `
   order by o.id
   for no key update`;
 
-/** Rewrites only what differs; the feed and `updated_at` move with `listed_at` alone. */
+/**
+ * Rewrites only what differs; `updated_at` moves with `listed_at` alone. Each chat whose summary may differ gets a place of
+ * its own in the feed, and all of them are above every place that was given before: the owners are locked until the end.
+ */
 const UPDATE_CHATS = `
   with patched as (
-    select c.id, c.owner, r.listed_at,
+    select c.id, c.owner, r.listed_at, r.fed,
       coalesce(r.status, c.status) as status,
       coalesce(r.archived, c.archived) as archived,
       coalesce(r.model, c.model) as model,
       coalesce(r.labels, c.labels) as labels,
       coalesce(r.fixed_system, c.fixed_system) as fixed_system,
       coalesce(r.next_number, c.next_number) as next_number,
+      greatest(r.read_number, c.read_number) as read_number,
       case when r.set_title then r.title else c.title end as title,
       case when r.set_error then r.last_error else c.last_error end as last_error,
       coalesce(r.last_turn, c.last_turn) as last_turn,
@@ -392,18 +400,24 @@ const UPDATE_CHATS = `
       case when r.set_wake then r.wake_at else c.wake_at end as wake_at
     from ${Columns.source('r', PATCH)} ${LOCKED}
   ), fed as (
-    update owners o set feed_seq = o.feed_seq + 1
-    where o.id in (select p.owner from patched p where p.listed_at is not null)
-    returning o.id, o.feed_seq
+    update owners o set feed_seq = o.feed_seq + n.places
+    from (select p.owner, count(*) as places from patched p where p.fed group by p.owner) n
+    where o.id = n.owner
+    returning o.id, o.feed_seq - n.places as before
+  ), placed as (
+    select p.id, f.before + row_number() over (partition by p.owner order by p.id) as feed_seq
+    from patched p join fed f on f.id = p.owner
+    where p.fed
   )
   update chats c set
     status = p.status, archived = p.archived, model = p.model, labels = p.labels, fixed_system = p.fixed_system,
-    next_number = p.next_number, title = p.title, last_error = p.last_error, last_turn = p.last_turn, turn = p.turn, wake_at = p.wake_at,
+    next_number = p.next_number, read_number = p.read_number, title = p.title, last_error = p.last_error,
+    last_turn = p.last_turn, turn = p.turn, wake_at = p.wake_at,
     updated_at = coalesce(p.listed_at, c.updated_at),
-    feed_seq = case when p.listed_at is null then c.feed_seq else f.feed_seq end
-  from patched p left join fed f on f.id = p.owner
+    feed_seq = coalesce(l.feed_seq, c.feed_seq)
+  from patched p left join placed l on l.id = p.id
   where c.id = p.id and (
-    p.listed_at is not null or
+    p.fed or
     (p.status, p.archived, p.model, p.labels, p.fixed_system, p.next_number, p.title, p.last_error, p.last_turn, p.turn, p.wake_at)
     is distinct from
     (c.status, c.archived, c.model, c.labels, c.fixed_system, c.next_number, c.title, c.last_error, c.last_turn, c.turn, c.wake_at))`;

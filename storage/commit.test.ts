@@ -16,6 +16,7 @@ function intentOf(chat: string, label: string, epoch = 1): CommitIntent {
     requireUnarchived: false,
     patch: { title: label },
     listed: false,
+    fed: false,
     messages: [],
     enqueue: [],
     enqueueFirst: [],

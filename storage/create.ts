@@ -160,11 +160,11 @@ const INSERT = `
   ), chat as (
     insert into chats (
       id, owner, parent, root, create_command, status, archived, title, title_source, model, system_prompt, labels,
-      next_number, epoch, feed_seq, created_at, updated_at)
+      next_number, read_number, epoch, feed_seq, created_at, updated_at)
     select
       $1::uuid, $2::text, $3::uuid, $4::uuid, $10::uuid, 'waiting', false, $5::text,
       case when $5::text is null then null else 'user'::title_source end, $6::text, $7::text, $8::bytea,
-      1, 0, f.feed_seq, $9::timestamptz, $9::timestamptz
+      1, 0, 0, f.feed_seq, $9::timestamptz, $9::timestamptz
     from fed f
     on conflict do nothing
     returning id

@@ -1,20 +1,20 @@
 // Chats as their readers see them: one, or a page of a list. The right to read is part of the statement: sorting rows
 // out afterwards would give short pages, which clients take for the end of the list.
 
-import type { Chat } from '../protocol/content.ts';
+import type { ChatSummary } from '../protocol/content.ts';
 import type { ChatId } from '../protocol/ids.ts';
 import type { ChatList, ListRequest, Principal, Read } from '../actors/ports.ts';
 import type { Connections } from './connections.ts';
-import { chatFromRow, CHAT_COLUMNS, type ChatRow } from './rows.ts';
+import { summaryFromRow, SUMMARY_COLUMNS, type SummaryRow } from './rows.ts';
 
 /** Null when there is none that `viewer` may read. */
-export function get(connections: Connections, viewer: Principal, chat: ChatId): Promise<Read<Chat | null>> {
+export function get(connections: Connections, viewer: Principal, chat: ChatId): Promise<Read<ChatSummary | null>> {
   return connections.read(async (connection) => {
-    const [row] = await connection.query<ChatRow>({
-      text: `select ${CHAT_COLUMNS} from chats c where c.id = $1::uuid and ($2::text is null or c.owner = $2::text)`,
+    const [row] = await connection.query<SummaryRow>({
+      text: `select ${SUMMARY_COLUMNS} from chats c where c.id = $1::uuid and ($2::text is null or c.owner = $2::text)`,
       values: [chat, viewer.role === 'member' ? viewer.owner : null],
     });
-    return row === undefined ? null : chatFromRow(row);
+    return row === undefined ? null : summaryFromRow(row, viewer.owner);
   });
 }
 
@@ -32,10 +32,10 @@ export function list(connections: Connections, request: ListRequest): Promise<Re
     const feed = fed?.feed_seq ?? 0;
     if (foreign) return { chats: [], next: null, feed };
     const page = [request.archived, after?.updatedAtMs ?? null, after?.id ?? null, limit + 1] as const;
-    const rows = await connection.query<ChatRow>(
+    const rows = await connection.query<SummaryRow>(
       owner === null ? { text: OF_ALL, values: page } : { text: OF_OWNER, values: [...page, owner] },
     );
-    const chats = rows.slice(0, limit).map(chatFromRow);
+    const chats = rows.slice(0, limit).map((row) => summaryFromRow(row, viewer.owner));
     const last = rows.length > limit ? chats.at(-1) : undefined;
     return { chats, next: last === undefined ? null : { updatedAtMs: last.updated_at, id: last.id }, feed };
   });
@@ -43,7 +43,7 @@ export function list(connections: Connections, request: ListRequest): Promise<Re
 
 function listOf(condition: string): string {
   return `
-    select ${CHAT_COLUMNS} from chats c
+    select ${SUMMARY_COLUMNS} from chats c
     where ${condition}
       and ($1::boolean is null or c.archived = $1::boolean)
       and ($2::timestamptz is null or (c.updated_at, c.id) < ($2::timestamptz, $3::uuid))

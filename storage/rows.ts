@@ -1,7 +1,8 @@
 // Rows as postgres.js gives them, turned into the values of the protocol and the ports.
 
-import type { Chat, ChatStatus, Message, Role, Usage } from '../protocol/content.ts';
+import type { Chat, ChatStatus, ChatSummary, Message, Role, Usage } from '../protocol/content.ts';
 import type { AttemptId, ChatId, CommandId, Epoch, OwnerId, TurnId } from '../protocol/ids.ts';
+import { LIMITS } from '../protocol/limits.ts';
 import type { Position } from '../protocol/position.ts';
 import { parseTraceParent } from '../protocol/trace-parent.ts';
 import type { AttemptOpening, CommandRow, JournalPack, QueuedItem } from '../actors/ports.ts';
@@ -51,6 +52,22 @@ export function chatFromRow(row: ChatRow): Chat {
     created_at: row.created_at,
     updated_at: row.updated_at,
   };
+}
+
+/** Those of a chat as its owner sees it in lists: what is unread is counted up to the limit, by an index of its own. */
+export const SUMMARY_COLUMNS = `${CHAT_COLUMNS}, c.read_number, (
+    select count(*) from (
+      select from messages m
+      where m.chat = c.id and m.number > c.read_number
+        and m.role <> 'user' and m.visibility <> 'model' and m.left_epoch is null
+      limit ${LIMITS.unreadMessages}) u) as unread`;
+
+export type SummaryRow = ChatRow & { readonly read_number: number; readonly unread: number };
+
+/** How far a chat was read is its owner's affair: others see null. */
+export function summaryFromRow(row: SummaryRow, viewer: OwnerId): ChatSummary {
+  const isOwn = row.owner === viewer;
+  return { ...chatFromRow(row), read: isOwn ? row.read_number : null, unread: isOwn ? row.unread : null };
 }
 
 /** The columns of a message that clients see, with `m` as its table. */

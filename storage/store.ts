@@ -13,6 +13,7 @@ import { parseDatabaseUrl } from './database-url.ts';
 import { startEmbedded } from './embedded.ts';
 import { StoreCounts } from './counts.ts';
 import { NoConnection, ServerError, StorageError } from './errors.ts';
+import { feed, feedTops } from './feed.ts';
 import { storeLimits, type StoreLimits } from './limits.ts';
 import { get, list } from './list.ts';
 import { SILENT_LOG, type StoreLog } from './log.ts';
@@ -154,6 +155,8 @@ function chatStore(connections: Connections, nodes: Nodes, commits: GroupCommit,
     prompt: (chat) => prompt(connections, chat),
     get: (viewer, chat) => get(connections, viewer, chat),
     list: (request) => list(connections, request),
+    feed: (owner, after, limit) => feed(connections, owner, after, limit),
+    feedTops: (owners) => feedTops(connections, owners),
     findCommand: (principal, chat, id) => findCommand(connections, principal, chat, id),
     due: (nowMs, limit) => due(connections, nowMs, limit),
   };

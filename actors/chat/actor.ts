@@ -53,6 +53,8 @@ export type ActorDeps = {
   readonly counts: ActorCounts;
   readonly tracer: Tracer;
   readonly onEnded: (actor: ChatActor, reason: EndReason) => void;
+  /** A commit has moved the feed of this owner. Runs inside the actor: mark and return. */
+  readonly onFed: (owner: string) => void;
 };
 
 export type AttachAt =
@@ -62,7 +64,6 @@ export type AttachAt =
   | { readonly outcome: 'ahead' };
 
 type Task = { readonly run: () => Promise<void>; readonly dropped: (() => void) | undefined };
-
 const NO_INPUT = { send: null, trace: null, ended: null, recovered: null } as const;
 
 export class ChatActor {
@@ -87,7 +88,7 @@ export class ChatActor {
 
   /** `crashed`: the actors of this chat failed too often of late; a turn that was running is given up. */
   constructor(deps: ActorDeps, record: ChatRecord, crashed: boolean) {
-    const { chat, queue, turn, nextNumber, systemPrompt, fixedSystem } = record;
+    const { chat, queue, turn, nextNumber, readNumber, systemPrompt, fixedSystem } = record;
     this.deps = deps;
     this.chat = chat.id;
     this.epoch = record.epoch;
@@ -103,7 +104,7 @@ export class ChatActor {
       limits: deps.counts.limits,
     });
     const attempt = record.openAttempts.at(-1) ?? null;
-    this.#state = { chat, queue, turn, nextNumber, systemPrompt, fixedSystem, attempt };
+    this.#state = { chat, queue, turn, nextNumber, readNumber, systemPrompt, fixedSystem, attempt };
     this.post(() => this.#load(record, crashed));
   }
 
@@ -477,6 +478,7 @@ export class ChatActor {
     if (result === null) return false;
     if (result.outcome === 'committed') {
       counts.committed(draft);
+      if (draft.fed) this.deps.onFed(this.#state.chat.owner);
       return true;
     }
     if (result.outcome === 'rejected') {

@@ -44,6 +44,7 @@ export async function setArchived(
       if (actor.ended !== null) return 'ended';
       switch (result.outcome) {
         case 'archived':
+          if (result.changed.length > 0) actor.deps.onFed(before.owner);
           if (chat !== before) {
             // It may have gone into the archive with a tree above it, of which this actor has not heard yet.
             const now = result.changed.includes(actor.chat) ? chat : { ...before, archived };

@@ -138,6 +138,8 @@ export class CommandRunner {
         return this.#change(pending, (draft) => draft.changeChat({ title: command.title }));
       case 'chat.set_labels':
         return this.#change(pending, (draft) => draft.changeChat({ labels: command.labels }));
+      case 'chat.read':
+        return this.#change(pending, (draft) => markRead(draft, command.number));
       case 'chat.unarchive': {
         const outcome = await this.#setArchived(pending, false);
         assert(outcome !== 'running', 'only what is to be archived has to rest');
@@ -162,7 +164,7 @@ export class CommandRunner {
     return this.#answer(pending, (rowOf) => actor.step(event, { send, trace }, rowOf));
   }
 
-  /** A change of metadata: it does not concern the machine, a chat may be renamed in any state. */
+  /** A change of metadata, or of the read position: it does not concern the machine, a chat may be renamed in any state. */
   #change(pending: Pending, change: (draft: Draft) => void): Promise<Decided | 'ended'> {
     return this.#answer(pending, (rowOf) => {
       const draft = this.#actor.openDraft();
@@ -202,6 +204,17 @@ export class CommandRunner {
     const { id, name } = request;
     return { principal: principal.owner, id, name, argsHash, reply, createdAtMs: this.#actor.deps.clock.nowMs() };
   }
+}
+
+/**
+ * Moves the read position of the owner, never back and never past the last message: what is yet to come is unread. It is
+ * no change of the chat: followers hear nothing of it, and the chat keeps its place in the list.
+ */
+function markRead(draft: Draft, number: number): void {
+  const { readNumber, nextNumber } = draft.state;
+  const read = Math.max(readNumber, Math.min(number, nextNumber - 1));
+  draft.change({ readNumber: read });
+  draft.reply = { ok: true, result: { read } };
 }
 
 /** `kept`: the reply is in storage; one that is not may turn out otherwise when the client tries again. */

@@ -19,6 +19,7 @@ export type ChatCommand =
   | { readonly name: 'chat.stop'; readonly turn: TurnId }
   | { readonly name: 'chat.rename'; readonly title: string }
   | { readonly name: 'chat.set_labels'; readonly labels: Readonly<Record<string, string>> }
+  | { readonly name: 'chat.read'; readonly number: number }
   | { readonly name: 'chat.archive' }
   | { readonly name: 'chat.unarchive' };
 
@@ -28,6 +29,7 @@ const COMMAND_NAMES: Readonly<Record<ChatCommand['name'] | 'chats.create', true>
   'chat.stop': true,
   'chat.rename': true,
   'chat.set_labels': true,
+  'chat.read': true,
   'chat.archive': true,
   'chat.unarchive': true,
 };
@@ -84,6 +86,8 @@ export function parseChatCommand(name: string, args: Args): Parsed<ChatCommand> 
       return parsing(() => ({ name, title: text(args['title'], 'title', 'titleChars') }));
     case 'chat.set_labels':
       return parsing(() => ({ name, labels: labels(args['labels']) }));
+    case 'chat.read':
+      return parsing(() => ({ name, number: messageNumber(args['number']) }));
     case 'chat.archive':
     case 'chat.unarchive':
       return { ok: true, value: { name } };
@@ -160,6 +164,13 @@ function uuid<T extends string>(value: unknown, name: string): T {
   const id = value instanceof Uint8Array ? uuidFromBytes<T>(value) : null;
   if (id === null) throw new BadArgument(`${name}: an id of 16 bytes`);
   return id;
+}
+
+function messageNumber(value: unknown): number {
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) {
+    throw new BadArgument('number: that of a message');
+  }
+  return value;
 }
 
 function oneOf<T extends string>(value: unknown, allowed: readonly unknown[], name: string): T {

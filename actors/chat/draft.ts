@@ -27,6 +27,8 @@ export type ActorState = {
   readonly queue: readonly QueuedItem[];
   readonly turn: TurnRecord | null;
   readonly nextNumber: number;
+  /** The number of the last message that the owner has read. */
+  readonly readNumber: number;
   readonly systemPrompt: string | null;
   readonly fixedSystem: readonly string[] | null;
   readonly attempt: AttemptOpening | null;
@@ -140,6 +142,13 @@ export class Draft {
     return this.state.chat !== this.before.chat;
   }
 
+  /** Its summary may show one: what is unread counts. */
+  get fed(): boolean {
+    const isToRead = ({ role, visibility }: NewMessage): boolean => role !== 'user' && visibility !== 'model';
+    const hasRead = this.state.readNumber !== this.before.readNumber;
+    return this.listed || hasRead || this.messages.some(isToRead);
+  }
+
   /** Nothing but memory changes: there is nothing to commit. Events and a command aside. */
   get isEmpty(): boolean {
     const sameRow = Object.keys(this.#patch()).length === 0;
@@ -160,6 +169,7 @@ export class Draft {
       requireUnarchived: this.requireUnarchived,
       patch: this.#patch(),
       listed: this.listed,
+      fed: this.fed,
       messages: this.messages,
       enqueue: this.enqueue,
       enqueueFirst: this.enqueueFirst,
@@ -190,5 +200,6 @@ function patchOf(before: ActorState, after: ActorState): ChatPatch {
       ? {}
       : { fixedSystem: after.fixedSystem }),
     ...(before.nextNumber === after.nextNumber ? {} : { nextNumber: after.nextNumber }),
+    ...(before.readNumber === after.readNumber ? {} : { readNumber: after.readNumber }),
   };
 }

@@ -33,6 +33,7 @@ function record(change: Partial<ChatRecord>): ChatRecord {
     fixedSystem: null,
     epoch: 4 as Epoch,
     sealed: null,
+    readNumber: 0,
     nextNumber: 1,
     turn: TURN,
     queue: [],

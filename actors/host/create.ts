@@ -7,19 +7,14 @@ import { uuidFromBytes, uuidV7Ms, type ChatId, type CommandId, type OwnerId } fr
 import { LIMITS } from '../../protocol/limits.ts';
 import { wireChat } from '../../protocol/wire-content.ts';
 import { must } from '../../protocol/assert.ts';
+import type { ActorDeps } from '../chat/actor.ts';
 import { isSameCommand } from '../chat/command-memory.ts';
 import { encodeReplyBody, hashArgs, refusal } from '../chat/command-runner.ts';
 import { parseNewChat } from '../chat/commands.ts';
-import type { ActorCounts } from '../chat/counts.ts';
-import type { ChatStore, Clock, CommandReply, CommandRow, ModelDirectory, Principal } from '../ports.ts';
+import type { ChatStore, CommandReply, CommandRow, Principal } from '../ports.ts';
 import type { CommandRequest } from './api.ts';
 
-type CreateDeps = {
-  readonly store: ChatStore;
-  readonly models: ModelDirectory;
-  readonly clock: Clock;
-  readonly counts: ActorCounts;
-};
+type CreateDeps = Pick<ActorDeps, 'store' | 'models' | 'clock' | 'counts' | 'onFed'>;
 
 export async function createChat(
   deps: CreateDeps,
@@ -57,6 +52,7 @@ export async function createChat(
   );
   switch (result.outcome) {
     case 'created':
+      deps.onFed(principal.owner);
       return result.reply;
     case 'repeated':
       return replyOf(result.row, command);

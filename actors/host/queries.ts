@@ -1,7 +1,7 @@
 // The queries: they change nothing and are authorised in the reading itself.
 
 import { unreachable } from '../../protocol/assert.ts';
-import { uuidArg, wireChat, wireMessage, wireQueued } from '../../protocol/wire-content.ts';
+import { uuidArg, wireMessage, wireQueued, wireSummary } from '../../protocol/wire-content.ts';
 import type { Message, QueuedMessage } from '../../protocol/content.ts';
 import { errorBody, type ErrorBody } from '../../protocol/errors.ts';
 import type { Args } from '../../protocol/frames.ts';
@@ -65,7 +65,7 @@ async function listChats({ store }: QueryDeps, viewer: Principal, args: Args): P
   if (page.outcome === 'unavailable') return unavailable();
   const { chats, next, feed } = page.value;
   const wireNext = next === null ? null : [next.updatedAtMs, uuidToBytes(next.id)];
-  return { ok: true, result: { chats: chats.map(wireChat), next: wireNext, feed } };
+  return { ok: true, result: { chats: chats.map(wireSummary), next: wireNext, feed } };
 }
 
 async function getChat({ store }: QueryDeps, viewer: Principal, args: Args): Promise<QueryResult> {
@@ -73,7 +73,9 @@ async function getChat({ store }: QueryDeps, viewer: Principal, args: Args): Pro
   if (!chat.ok) return refused(chat.error);
   const found = await store.get(viewer, chat.value);
   if (found.outcome === 'unavailable') return unavailable();
-  return found.value === null ? refused(errorBody('not_found')) : { ok: true, result: { chat: wireChat(found.value) } };
+  return found.value === null
+    ? refused(errorBody('not_found'))
+    : { ok: true, result: { chat: wireSummary(found.value) } };
 }
 
 async function pageMessages(deps: QueryDeps, viewer: Principal, args: Args): Promise<QueryResult> {

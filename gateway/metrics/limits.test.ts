@@ -47,6 +47,9 @@ const WIRE: Readonly<Record<keyof typeof LIMITS, Seen>> = {
   pageMessagesDefault: 'none',
   pageChats: 'parley_queries_total',
   pageChatsDefault: 'none',
+  feedChats: 'none',
+  feedFrameBytes: 'none',
+  unreadMessages: 'none',
   // An id that is older is refused with `expired`, one too far ahead with `bad_command_id`.
   commandReplyMs: 'parley_commands_total',
 };
@@ -97,6 +100,8 @@ const GATEWAY: Readonly<
   unfinishedMax: 'hit',
   ownFiles: 'none',
   socketSlackBytes: 'none',
+  feedLookMs: 'none',
+  feedOwnersPerLook: 'none',
   expiryGranularityMs: 'none',
   metricsConnections: 'hit',
   metricsRequestMs: 'none',

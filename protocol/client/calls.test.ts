@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { CHAT, chatValue } from '../../test/client/wire.ts';
 import { uuidToBytes } from '../ids.ts';
-import { wireChat } from '../wire-content.ts';
+import { wireSummary } from '../wire-content.ts';
 import { collectPart, listArgs, parseChatPage, parseMessagePage, parseSent, readResult, sendArgs } from './calls.ts';
 
 const BYTES = uuidToBytes(CHAT);
@@ -27,8 +27,12 @@ describe('[client] calls', () => {
   });
 
   test('[client] results are read into values with ids in text form', () => {
-    const page = { chats: [wireChat(chatValue())], next: [7, BYTES], feed: 3 };
-    expect(readResult(page, parseChatPage)).toEqual({ chats: [chatValue()], next: { updatedAtMs: 7, id: CHAT } });
+    const page = { chats: [wireSummary({ ...chatValue(), read: 1, unread: 2 })], next: [7, BYTES], feed: 3 };
+    expect(readResult(page, parseChatPage)).toEqual({
+      chats: [{ ...chatValue(), read: 1, unread: 2 }],
+      next: { updatedAtMs: 7, id: CHAT },
+      feed: 3,
+    });
     expect(readResult({ outcome: 'queued', turn: BYTES, position: [1, 2] }, parseSent)).toEqual({
       outcome: 'queued',
       turn: CHAT,

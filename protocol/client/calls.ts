@@ -1,7 +1,7 @@
 // The commands and queries of the protocol as typed functions: what goes into the args, and what the results mean
 // (SPEC.md §8). Ids are text here and 16 bytes on the wire.
 
-import type { Busy, Chat, Message, QueuedMessage, TextPart } from '../content.ts';
+import type { Busy, Chat, ChatSummary, Message, QueuedMessage, TextPart } from '../content.ts';
 import { errorBody } from '../errors.ts';
 import { asArray, asBool, asId, asMap, asPosition, asString, asUint, orNull } from '../fields.ts';
 import type { Args } from '../frames.ts';
@@ -10,7 +10,7 @@ import { LIMITS } from '../limits.ts';
 import type { Position } from '../position.ts';
 import { ProtocolError } from '../protocol-error.ts';
 import { utf8Length } from '../text.ts';
-import { parseChat, parseMessage, parseQueued } from '../wire-content.ts';
+import { parseChat, parseMessage, parseQueued, parseSummary } from '../wire-content.ts';
 import { clientError, CommandError } from './errors.ts';
 
 export type NewChat = {
@@ -53,9 +53,11 @@ export type ListCursor = { readonly updatedAtMs: number; readonly id: ChatId };
 
 export type ChatPage = {
   /** By the time of the last change, newest first. */
-  readonly chats: readonly Chat[];
+  readonly chats: readonly ChatSummary[];
   /** Null after the last page. */
   readonly next: ListCursor | null;
+  /** Where one's own feed stood before the page was read. */
+  readonly feed: number;
 };
 
 export type MessagesOptions = {
@@ -127,6 +129,14 @@ export function parseChatResult(map: Readonly<Record<string, unknown>>): Chat {
   return parseChat(map['chat']);
 }
 
+export function parseSummaryResult(map: Readonly<Record<string, unknown>>): ChatSummary {
+  return parseSummary(map['chat']);
+}
+
+export function parseRead(map: Readonly<Record<string, unknown>>): number {
+  return asUint(map['read'], 'read');
+}
+
 export function parseSent(map: Readonly<Record<string, unknown>>): Sent {
   const turn = asId<TurnId>(map['turn'], 'turn');
   const position = asPosition(map['position'], 'position');
@@ -139,7 +149,11 @@ export function parseStopped(map: Readonly<Record<string, unknown>>): Stopped {
 }
 
 export function parseChatPage(map: Readonly<Record<string, unknown>>): ChatPage {
-  return { chats: asArray(map['chats'], 'chats').map(parseChat), next: orNull(map['next'], 'next', parseListCursor) };
+  return {
+    chats: asArray(map['chats'], 'chats').map(parseSummary),
+    next: orNull(map['next'], 'next', parseListCursor),
+    feed: asUint(map['feed'], 'feed'),
+  };
 }
 
 export function parseMessagePage(map: Readonly<Record<string, unknown>>): MessagePage {

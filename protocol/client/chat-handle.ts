@@ -30,6 +30,7 @@ export type HandleOptions = Pick<AttachmentOptions, 'clock' | 'random' | 'send' 
 export type ChatCalls = {
   send(chat: ChatId, message: NewMessage): Promise<Sent>;
   stop(chat: ChatId, turn: TurnId): Promise<Stopped>;
+  read(chat: ChatId, number: number): Promise<number>;
   rename(chat: ChatId, title: string): Promise<Chat>;
   messages(chat: ChatId, options: MessagesOptions): Promise<MessagePage>;
   part(chat: ChatId, number: number, index: number): Promise<string>;
@@ -161,6 +162,12 @@ export class ChatHandle {
   async stop(): Promise<Stopped | null> {
     const { turn } = this.state;
     return turn === null ? null : this.#options.calls.stop(this.id, turn.turn);
+  }
+
+  /** The person has seen everything that this state shows; null when there is no message. */
+  async read(): Promise<number | null> {
+    const newest = this.state.messages.at(-1);
+    return newest === undefined ? null : this.#options.calls.read(this.id, newest.number);
   }
 
   rename(title: string): Promise<Chat> {

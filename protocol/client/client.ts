@@ -4,7 +4,8 @@
 // commands wait in the outbox. Everything is called synchronously from the socket and the clock: whoever steps those
 // (tests, the simulation) sees a deterministic client.
 
-import type { Chat } from '../content.ts';
+import type { Chat, ChatSummary } from '../content.ts';
+import type { OutgoingClientFrame } from '../codec.ts';
 import type { Args, ServerFrame } from '../frames.ts';
 import { uuidV7, type ChatId, type CommandId, type TurnId } from '../ids.ts';
 import { LIMITS } from '../limits.ts';
@@ -20,6 +21,7 @@ import {
   type WebSocketConstructor,
 } from './environment.ts';
 import { clientError, type ClientError } from './errors.ts';
+import { Feed } from './feed.ts';
 import { CLIENT_LIMITS } from './limits.ts';
 import { Listeners } from './listeners.ts';
 import { Requests } from './requests.ts';
@@ -47,6 +49,8 @@ export type CommandOptions = {
 };
 
 export class ParleyClient {
+  /** The list of one's own chats, live while it is watched. */
+  readonly feed: Feed;
   readonly #clock: ClientClock;
   readonly #random: ClientRandom;
   readonly #connection: Connection;
@@ -56,8 +60,8 @@ export class ParleyClient {
   readonly #handles = new Map<ChatId, ChatHandle>();
   readonly #statusListeners = new Listeners<[ConnectionStatus]>();
   readonly #frameListeners = new Listeners<[ServerFrame]>();
-  /** Handles that changed while a message is handled; null between messages. */
-  #changed: Set<ChatHandle> | null = null;
+  /** What has changed while a message is handled; null between messages. */
+  #changed: Set<{ notify(): void }> | null = null;
 
   /** Throws a `ClientError` when the runtime has no WebSocket and none was handed in. */
   constructor(options: ClientOptions) {
@@ -78,11 +82,20 @@ export class ParleyClient {
     );
     const { traceParent = () => null } = options;
     this.#requests = new Requests({ connection: this.#connection, ...environment, traceParent });
-    this.#handleOptions = {
+    const link = {
       ...environment,
-      send: (frame) => this.#connection.send(frame),
+      send: (frame: OutgoingClientFrame) => this.#connection.send(frame),
       refreshCredential: () => this.#connection.refreshCredential(),
       isLive: () => this.#connection.isLive,
+    };
+    this.feed = new Feed({
+      ...link,
+      nextRequest: () => this.#connection.nextRequest(),
+      list: (page) => this.list(page),
+      changed: () => this.#onChanged(this.feed),
+    });
+    this.#handleOptions = {
+      ...link,
       mayAttach: (handle) => this.#mayAttach(handle),
       changed: (handle) => this.#onChanged(handle),
       resolveParts: options.resolveParts ?? true,
@@ -208,12 +221,20 @@ export class ParleyClient {
     return this.#chatCommand('chat.unarchive', calls.chatArgs(chat), options);
   }
 
+  /** Marks the messages up to that number as read; gives the number up to which they are now: it never goes back. */
+  async read(chat: ChatId, number: number, options: CommandOptions = {}): Promise<number> {
+    return calls.readResult(
+      await this.command('chat.read', calls.chatArgs(chat, { number }), options),
+      calls.parseRead,
+    );
+  }
+
   async list(options: calls.ListOptions = {}): Promise<calls.ChatPage> {
     return calls.readResult(await this.query('chats.list', calls.listArgs(options)), calls.parseChatPage);
   }
 
-  async get(chat: ChatId): Promise<Chat> {
-    return calls.readResult(await this.query('chats.get', calls.chatArgs(chat)), calls.parseChatResult);
+  async get(chat: ChatId): Promise<ChatSummary> {
+    return calls.readResult(await this.query('chats.get', calls.chatArgs(chat)), calls.parseSummaryResult);
   }
 
   async messages(chat: ChatId, options: calls.MessagesOptions = {}): Promise<calls.MessagePage> {
@@ -251,29 +272,34 @@ export class ParleyClient {
 
   #onUp(): void {
     for (const handle of this.#handles.values()) handle.onUp();
+    this.feed.onUp();
     this.#requests.onUp();
   }
 
   #onDown(): void {
     this.#requests.onDown();
     for (const handle of this.#handles.values()) handle.onDown();
+    this.feed.onDown();
   }
 
   #onFrames(frames: readonly ServerFrame[]): void {
-    const changed = new Set<ChatHandle>();
+    const changed = new Set<{ notify(): void }>();
     this.#changed = changed;
     for (const frame of frames) {
       this.#frameListeners.call(frame);
       this.#onFrame(frame);
     }
     this.#changed = null;
-    for (const handle of changed) handle.notify();
+    for (const part of changed) part.notify();
   }
 
   #onFrame(frame: ServerFrame): void {
     switch (frame.op) {
       case 'reply':
-        return this.#requests.onReply(frame);
+        if (!this.feed.onReply(frame)) this.#requests.onReply(frame);
+        return;
+      case 'feed':
+        return this.feed.onFrame(frame);
       case 'event':
       case 'skipped':
       case 'attached':
@@ -282,6 +308,7 @@ export class ParleyClient {
       case 'heartbeat': {
         const positions = new Map(frame.positions);
         for (const [id, handle] of this.#handles) handle.onHeartbeat(positions.get(id) ?? null);
+        this.feed.onHeartbeat(frame.feed ?? null);
         return;
       }
       default:
@@ -290,9 +317,9 @@ export class ParleyClient {
     }
   }
 
-  #onChanged(handle: ChatHandle): void {
-    if (this.#changed === null) handle.notify();
-    else this.#changed.add(handle);
+  #onChanged(part: { notify(): void }): void {
+    if (this.#changed === null) part.notify();
+    else this.#changed.add(part);
   }
 
   #mayAttach(handle: ChatHandle): ClientError | null {

@@ -2,6 +2,15 @@
 
 export { ParleyClient, type ClientOptions, type CommandOptions } from './client.ts';
 export { ChatHandle } from './chat-handle.ts';
+export { Feed, type FeedStatus } from './feed.ts';
+export {
+  applyChatPage,
+  applyFeed,
+  EMPTY_FEED_STATE,
+  sortedChats,
+  type FeedApplied,
+  type FeedState,
+} from './feed-state.ts';
 export type { AttachmentStatus } from './attachment.ts';
 export type { ConnectionStatus } from './status.ts';
 export type { CredentialSource } from './connection.ts';
@@ -31,6 +40,7 @@ export type {
   Busy,
   Chat,
   ChatStatus,
+  ChatSummary,
   Message,
   Part,
   PartOrReference,
@@ -41,7 +51,7 @@ export type {
   Usage,
 } from '../content.ts';
 export type { ChatEvent, LiveBlock, LiveTurn, PositionedEvent } from '../events.ts';
-export type { ServerFrame, SnapshotPiece } from '../frames.ts';
+export type { FeedFrame, ServerFrame, SnapshotPiece } from '../frames.ts';
 export type { ErrorBody, ErrorCode } from '../errors.ts';
 export { parseUuid, type ChatId, type CommandId, type TurnId } from '../ids.ts';
 export { comparePositions, formatPosition, type Position } from '../position.ts';

@@ -1,7 +1,16 @@
 // Arbitrary frames for property tests: everything that the types allow and the wire carries.
 
 import fc from 'fast-check';
-import type { Chat, Message, Part, PartOrReference, QueuedMessage, TurnOutcome, Usage } from '../content.ts';
+import type {
+  Chat,
+  ChatSummary,
+  Message,
+  Part,
+  PartOrReference,
+  QueuedMessage,
+  TurnOutcome,
+  Usage,
+} from '../content.ts';
 import type { OutgoingClientFrame } from '../codec.ts';
 import { encodeArgs } from '../codec.ts';
 import { ERRORS, type ErrorBody, type ErrorCode } from '../errors.ts';
@@ -88,6 +97,10 @@ const chat: fc.Arbitrary<Chat> = fc.record({
   created_at: uint,
   updated_at: uint,
 });
+
+const summary: fc.Arbitrary<ChatSummary> = fc
+  .tuple(chat, maybe(uint), maybe(uint))
+  .map(([chat, read, unread]) => ({ ...chat, read, unread }));
 
 const message: fc.Arbitrary<Message> = fc.record(
   {
@@ -211,11 +224,23 @@ export const serverFrame: fc.Arbitrary<ServerFrame> = fc.oneof(
   fc.record({ ...attached, outcome: fc.constant('snapshot' as const), position, piece }),
   fc.record({ ...attached, outcome: fc.constant('gone' as const), position: fc.constant(null) }),
   fc.tuple(id<ChatId>(), positionedEvent).map(([chat, event]) => ({ op: 'event' as const, chat, ...event })),
-  fc.record({
-    ...op('heartbeat'),
-    nowMs: uint,
-    positions: fc.array(fc.tuple(id<ChatId>(), position), { maxLength: 4 }),
-  }),
+  fc.record(
+    {
+      ...op('heartbeat'),
+      nowMs: uint,
+      positions: fc.array(fc.tuple(id<ChatId>(), position), { maxLength: 4 }),
+      feed: uint,
+    },
+    { requiredKeys: ['op', 'nowMs', 'positions'] },
+  ),
+  fc
+    .record({
+      from: maybe(uint),
+      cursor: uint,
+      more: fc.boolean(),
+      chats: fc.array(summary, { maxLength: 3 }),
+    })
+    .map((frame) => ({ op: 'feed' as const, ...frame, cursor: Math.max(frame.cursor, frame.from ?? 0) })),
   fc.record({ ...op('drain'), afterMs: uint }),
   fc.record({ ...op('bye'), code: uint, reason: text }),
   fc.record({ ...op('refused'), chat: id<ChatId>(), error: errorBody }),
@@ -235,4 +260,6 @@ export const clientFrame: fc.Arbitrary<OutgoingClientFrame> = fc.oneof(
   fc.record({ ...op('command'), request: uint, id: id<CommandId>(), name: text, rawArgs: args.map(encodeArgs) }),
   fc.record({ ...op('query'), request: uint, name: text, args }),
   fc.record({ ...op('ping') }),
+  fc.record({ ...op('watch'), request: uint, cursor: maybe(uint) }),
+  fc.record({ ...op('unwatch') }),
 );

@@ -51,7 +51,11 @@ export const LENIENT_CLIENT: readonly RawSample[] = [
 
 export const LENIENT_SERVER: readonly RawSample[] = [
   { name: 'an op that the client does not know', bytes: joinFrames([encode([77, 'x']), encode([39, 5])]) },
-  { name: 'feed is kept for a later version', bytes: encode([37, 'x']) },
+  {
+    name: 'feed with trailing fields, a chat without what is unread and with unknown keys',
+    bytes: encode([37, 1, 2, false, [{ ...CHAT_MAP, later: true }], 'later']),
+  },
+  { name: 'a heartbeat with nil for the feed', bytes: encode([38, 1, [], null]) },
   { name: 'trailing fields are ignored', bytes: encode([39, 5, 'later']) },
   { name: 'a kind that the client does not know', bytes: event(10, { anything: [1] }) },
   { name: 'a form of turn that the client does not know', bytes: event(6, [7, TURN, 'x']) },

@@ -125,6 +125,9 @@ const badFrames: readonly Negative[] = [
   { name: 'query with a negative request', hex: '9407ffa17880' },
   { name: 'query with a bin as name', hex: '940701c4017880' },
   { name: 'query with nil as args', hex: '940701a178c0' },
+  { name: 'watch without a request', hex: '9109' },
+  { name: 'watch with a negative cursor', hex: '930901ff' },
+  { name: 'watch with a position as cursor', hex: '930901920102' },
   { name: 'a bad frame behind good ones', hex: `${PING}${PING}9104${PING}` },
 ];
 
@@ -144,6 +147,10 @@ export const SERVER_NEGATIVES: readonly Negative[] = [
   { name: 'a value that is no frame', hex: '80' },
   { name: 'a frame without an op', hex: '90' },
   { name: 'drain without a time', hex: '9127' },
+  { name: 'feed without chats', hex: '94250102c2' },
+  { name: 'feed with a cursor before what it goes on from', hex: '95250201c290' },
+  { name: 'feed with a chat that is no map', hex: '95250102c29101' },
+  { name: 'heartbeat with a feed that is no number', hex: '94260190a178' },
   { name: 'reply with an error that is no map', hex: '942201c201' },
   { name: 'attached with an unknown outcome', hex: `9623${CHAT}a46c6f73740101c0` },
   { name: 'attached resumed without a position', hex: `9623${CHAT}a7726573756d6564c0c0c0` },

@@ -152,6 +152,9 @@ export const CLIENT_SAMPLES: readonly Sample<OutgoingClientFrame>[] = [
     frame: { op: 'query', request: 3, name: 'messages', args: { chat: uuidToBytes(CHAT), before: 51, limit: 50 } },
   },
   { name: 'ping', frame: { op: 'ping' } },
+  { name: 'watch without a cursor', frame: { op: 'watch', request: 4, cursor: null } },
+  { name: 'watch with a cursor', frame: { op: 'watch', request: 5, cursor: 70_000 } },
+  { name: 'unwatch', frame: { op: 'unwatch' } },
 ];
 
 export const SERVER_SAMPLES: readonly Sample<ServerFrame>[] = [
@@ -241,7 +244,26 @@ export const SERVER_SAMPLES: readonly Sample<ServerFrame>[] = [
         [CHAT, at(3, 70_000)],
         [PARENT, at(1, 1)],
       ],
+      feed: 70_000,
     },
+  },
+  { name: 'feed without news', frame: { op: 'feed', from: 7, cursor: 7, more: false, chats: [] } },
+  {
+    name: 'feed',
+    frame: {
+      op: 'feed',
+      from: 7,
+      cursor: 70_000,
+      more: true,
+      chats: [
+        { ...CHAT_MAP, read: 4, unread: 2 },
+        { ...FAILED_CHAT, read: 0, unread: 100 },
+      ],
+    },
+  },
+  {
+    name: 'feed that begins anew',
+    frame: { op: 'feed', from: null, cursor: 3, more: false, chats: [{ ...CHAT_MAP, read: 0, unread: 0 }] },
   },
   { name: 'drain', frame: { op: 'drain', afterMs: 1_500 } },
   { name: 'bye', frame: { op: 'bye', code: 4004, reason: 'token_expired' } },

@@ -57,6 +57,8 @@ export class Stage {
   readonly random = new SimRandom(1);
   readonly tables: MemoryTables;
   readonly attempts: PlayedAttempt[] = [];
+  /** Whose feed has moved, once per commit that moved it. */
+  readonly fed: string[] = [];
   /** The calls of the store that wait until the test lets them go on; null: none waits. */
   readonly store: ChatStore;
   readonly host: NodeChatHost;
@@ -76,6 +78,7 @@ export class Stage {
       settings: { ...CHAT_DEFAULTS, mergeWindowMs: 0, silenceTimeoutMs: 5_000 },
       log,
       host: HOST_DEFAULTS,
+      onFed: (owner) => this.fed.push(owner),
     });
   }
 

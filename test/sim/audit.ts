@@ -346,6 +346,8 @@ export function override(store: ChatStore, calls: Partial<ChatStore>): ChatStore
     prompt: (...args) => store.prompt(...args),
     get: (...args) => store.get(...args),
     list: (...args) => store.list(...args),
+    feed: (...args) => store.feed(...args),
+    feedTops: (...args) => store.feedTops(...args),
     findCommand: (...args) => store.findCommand(...args),
     due: (...args) => store.due(...args),
     ...calls,

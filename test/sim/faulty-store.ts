@@ -141,6 +141,20 @@ export class FaultyStore implements ChatStore {
     );
   }
 
+  feed(...args: Parameters<ChatStore['feed']>): ReturnType<ChatStore['feed']> {
+    return this.#read(
+      () => 'feed',
+      () => this.#options.store.feed(...args),
+    );
+  }
+
+  feedTops(owners: readonly OwnerId[]): ReturnType<ChatStore['feedTops']> {
+    return this.#read(
+      () => 'feedTops',
+      () => this.#options.store.feedTops(owners),
+    );
+  }
+
   list(request: ListRequest): ReturnType<ChatStore['list']> {
     return this.#read(
       () => 'list',

@@ -4,6 +4,7 @@ import type {
   ChatChanges,
   ChatList,
   CommandRow,
+  FeedPage,
   ListRequest,
   MessagePage,
   NewMessage,
@@ -11,7 +12,7 @@ import type {
   Principal,
   PromptItem,
 } from '../../actors/ports.ts';
-import type { Chat, Message, PartOrReference, Part } from '../../protocol/content.ts';
+import type { ChatSummary, Message, PartOrReference, Part } from '../../protocol/content.ts';
 import type { ChatId, CommandId, OwnerId } from '../../protocol/ids.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { comparePositions, type Position } from '../../protocol/position.ts';
@@ -51,14 +52,38 @@ export function prompt(row: ChatRow | undefined): readonly PromptItem[] {
     );
 }
 
-export function get(row: ChatRow | undefined, viewer: Principal): Chat | null {
-  return row !== undefined && maySee(viewer, row.chat.owner) ? row.chat : null;
+export function get(row: ChatRow | undefined, viewer: Principal): ChatSummary | null {
+  return row !== undefined && maySee(viewer, row.chat.owner) ? summary(row, viewer.owner) : null;
+}
+
+export function feed(tables: MemoryTables, owner: OwnerId, after: number, limit: number): FeedPage {
+  const entries = [...tables.chats.values()]
+    .filter((row) => row.chat.owner === owner && row.feedSeq > after)
+    .sort((a, b) => a.feedSeq - b.feedSeq)
+    .slice(0, limit)
+    .map((row) => ({ seq: row.feedSeq, chat: summary(row, owner) }));
+  const top = tables.feeds.get(owner) ?? 0;
+  return { entries, cursor: entries.length < limit ? top : (entries.at(-1)?.seq ?? top), top };
+}
+
+export function feedTops(tables: MemoryTables, owners: readonly OwnerId[]): ReadonlyMap<OwnerId, number> {
+  return new Map(owners.flatMap((owner) => [...tables.feeds].filter(([id]) => id === owner)));
+}
+
+function summary(row: ChatRow, viewer: OwnerId): ChatSummary {
+  if (row.chat.owner !== viewer) return { ...row.chat, read: null, unread: null };
+  const unread = row.messages.filter((message) => isToRead(message) && message.number > row.readNumber).length;
+  return { ...row.chat, read: row.readNumber, unread: Math.min(unread, LIMITS.unreadMessages) };
+}
+
+function isToRead({ role, visibility }: NewMessage): boolean {
+  return role !== 'user' && visibility !== 'model';
 }
 
 export function list(tables: MemoryTables, request: ListRequest): ChatList {
   const { viewer, owner, archived, limit, after } = request;
   const chats = [...tables.chats.values()]
-    .map((row) => row.chat)
+    .map((row) => summary(row, viewer.owner))
     .filter((chat) => maySee(viewer, chat.owner) && (owner === null || chat.owner === owner))
     .filter((chat) => archived === null || chat.archived === archived)
     .sort((a, b) => b.updated_at - a.updated_at || (a.id < b.id ? 1 : -1))

@@ -76,6 +76,14 @@ export class MemoryStore implements ChatStore {
     return read(reads.list(this.tables, request));
   }
 
+  feed(owner: OwnerId, after: number, limit: number): ReturnType<ChatStore['feed']> {
+    return read(reads.feed(this.tables, owner, after, limit));
+  }
+
+  feedTops(owners: readonly OwnerId[]): ReturnType<ChatStore['feedTops']> {
+    return read(reads.feedTops(this.tables, owners));
+  }
+
   findCommand(principal: OwnerId, chat: ChatId | null, id: CommandId): ReturnType<ChatStore['findCommand']> {
     return read(reads.findCommand(this.tables, principal, chat, id));
   }

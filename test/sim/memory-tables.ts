@@ -19,6 +19,9 @@ export type ChatRow = {
   fixedSystem: readonly string[] | null;
   turn: TurnRecord | null;
   nextNumber: number;
+  readNumber: number;
+  /** The owner's place in the feed at the last change that shows in a summary; no two chats have the same. */
+  feedSeq: number;
   epoch: Epoch;
   /** The incarnation that took `epoch`; null when it was released. */
   ownerNode: NodeId | null;

@@ -45,10 +45,8 @@ export function commit(tables: MemoryTables, intent: CommitIntent): CommitResult
     row.retractions.set(epoch, Math.min(seq, row.retractions.get(epoch) ?? seq));
   }
   applyPatch(row, intent.patch);
-  if (intent.listed) {
-    row.chat = { ...row.chat, updated_at: intent.atMs };
-    feed(tables, row.chat.owner);
-  }
+  if (intent.listed) row.chat = { ...row.chat, updated_at: intent.atMs };
+  if (intent.listed || intent.fed) feed(tables, row);
   return { outcome: 'committed' };
 }
 
@@ -77,8 +75,8 @@ function hasTwice(keys: readonly (string | number)[]): boolean {
 }
 
 function applyPatch(row: ChatRow, patch: ChatPatch): void {
-  const { title, status, archived, model, labels, lastError, lastTurn, turn, fixedSystem, nextNumber, wakeAtMs } =
-    patch;
+  const { title, status, archived, model, labels, lastError, lastTurn } = patch;
+  const { turn, fixedSystem, nextNumber, readNumber, wakeAtMs } = patch;
   row.chat = {
     ...row.chat,
     ...(title === undefined ? {} : { title }),
@@ -92,6 +90,7 @@ function applyPatch(row: ChatRow, patch: ChatPatch): void {
   if (turn !== undefined) row.turn = turn;
   if (fixedSystem !== undefined) row.fixedSystem = fixedSystem;
   if (nextNumber !== undefined) row.nextNumber = nextNumber;
+  if (readNumber !== undefined) row.readNumber = Math.max(row.readNumber, readNumber);
   if (wakeAtMs !== undefined) row.wakeAtMs = wakeAtMs;
 }
 
@@ -114,7 +113,7 @@ export function activate(tables: MemoryTables, { chat, viewer }: Activation, tak
 }
 
 function recordOf(tables: MemoryTables, row: ChatRow, sealed: Position | null, commandsMax: number): ChatRecord {
-  const { chat, systemPrompt, fixedSystem, epoch, nextNumber, turn, queue, wakeAtMs } = row;
+  const { chat, systemPrompt, fixedSystem, epoch, nextNumber, readNumber, turn, queue, wakeAtMs } = row;
   const commands = [...tables.commands.values()]
     .filter((command) => command.chat === chat.id)
     .map((command) => command.row)
@@ -126,6 +125,7 @@ function recordOf(tables: MemoryTables, row: ChatRow, sealed: Position | null, c
     epoch,
     sealed,
     nextNumber,
+    readNumber,
     turn,
     queue,
     openAttempts: [...tables.attempts.values()]
@@ -179,9 +179,10 @@ export function create(tables: MemoryTables, { chat, command, reply }: Creation)
     updated_at: createdAtMs,
   };
   const encoded = reply(created);
-  tables.chats.set(id, { ...EMPTY_ROW, ...freshLists(), chat: created, createCommand: command.id, systemPrompt });
+  const row = { ...EMPTY_ROW, ...freshLists(), chat: created, createCommand: command.id, systemPrompt };
+  tables.chats.set(id, row);
   saveCommand(tables, null, { ...command, reply: encoded });
-  feed(tables, owner);
+  feed(tables, row);
   return { outcome: 'created', reply: encoded };
 }
 
@@ -189,6 +190,8 @@ const EMPTY_ROW = {
   fixedSystem: null,
   turn: null,
   nextNumber: 1,
+  readNumber: 0,
+  feedSeq: 0,
   epoch: 0 as Epoch,
   ownerNode: null,
   sealed: null,
@@ -219,9 +222,9 @@ export function archiveTree(tables: MemoryTables, request: ArchiveRequest): Arch
     row.chat = { ...row.chat, archived };
     // It changes without an event: nobody may go on from its last position.
     row.sealed = null;
+    feed(tables, row);
   }
   named.chat = { ...named.chat, updated_at: atMs };
-  feed(tables, named.chat.owner);
   return { outcome: 'archived', changed: changed.map((row) => row.chat.id) };
 }
 
@@ -247,6 +250,9 @@ function saveCommand(tables: MemoryTables, chat: ChatId | null, row: CommandRow)
   tables.commands.set(commandKey(row.principal, chat, row.id), { chat, row });
 }
 
-function feed(tables: MemoryTables, owner: string): void {
-  tables.feeds.set(owner as OwnerId, (tables.feeds.get(owner as OwnerId) ?? 0) + 1);
+/** Gives the chat the next place of its owner. */
+function feed(tables: MemoryTables, row: ChatRow): void {
+  const owner = row.chat.owner as OwnerId;
+  row.feedSeq = (tables.feeds.get(owner) ?? 0) + 1;
+  tables.feeds.set(owner, row.feedSeq);
 }

@@ -9,6 +9,7 @@ import { CHAT_DEFAULTS, type ChatSettings } from '../../actors/chat/settings.ts'
 import type { ChatStore, Clock, Log } from '../../actors/ports.ts';
 import type { Authenticate } from '../../gateway/authentication.ts';
 import { GatewayCounts } from '../../gateway/counts.ts';
+import { Feeds } from '../../gateway/feeds.ts';
 import { Flusher } from '../../gateway/flush.ts';
 import { HeartbeatWheel } from '../../gateway/heartbeat-wheel.ts';
 import type { SessionLimits } from '../../gateway/limits.ts';
@@ -116,14 +117,21 @@ export class SimNode implements Server {
       onCall: onStoreCall,
     });
     const log = simLog(options.onError);
+    const nodeStore = wrapping.store(this.#store, this.#clock);
+    const feeds = new Feeds({
+      store: nodeStore,
+      clock: this.#clock,
+      onFault: (error) => options.onError('a feed could not be read', { error }),
+    });
     this.host = new NodeChatHost({
       tracer: NO_TRACER,
       clock: this.#clock,
       random: random.fork(),
-      store: wrapping.store(this.#store, this.#clock),
+      store: nodeStore,
       models: simModels({ clock: this.#clock, random: random.fork(), faults, provider }),
       settings: settings.chat,
       log,
+      onFed: (owner) => feeds.moved(owner),
       host: {
         ...HOST_DEFAULTS,
         drainMs: 2_000,
@@ -134,6 +142,7 @@ export class SimNode implements Server {
     this.#context = {
       node: id,
       host: wrapping.host(this.host),
+      feeds,
       clock: this.#clock,
       random: random.fork(),
       authenticate: wrapping.authenticate(simAuthenticate(this.#clock)),

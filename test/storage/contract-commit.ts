@@ -241,7 +241,7 @@ export function commitContract(handle: () => DatabaseHandle): void {
     expect(await place()).not.toEqual(before);
   });
 
-  test('[storage] only a listed intent moves updated_at and the feed', async () => {
+  test('[storage] only a listed intent moves updated_at, only a fed one the feed', async () => {
     const { opened, raw } = handle();
     const { chat, owner } = await createTaken(opened.store);
     const look = async (): Promise<unknown> =>

@@ -40,18 +40,21 @@ export function treeContract(handle: () => DatabaseHandle): void {
     return { owner, root, middle, leaf, other };
   };
 
-  test('[tree] archiving takes the chat and all below it, with one entry in the feed that names it', async () => {
+  test('[tree] archiving takes the chat and all below it, each with a place of its own in the feed', async () => {
     const { raw } = handle();
     const { owner, root, middle, leaf, other } = await makeTree();
-    const before = await raw`select feed_seq from owners where id = ${owner}`;
+    const [before] = await raw`select feed_seq from owners where id = ${owner}`;
     const result = await setArchived(owner, root, true);
     expect(result.outcome).toBe('archived');
     if (result.outcome !== 'archived') return;
     expect(result.changed.toSorted()).toEqual([root, middle, leaf, other].toSorted());
-    const seq = Number(before[0]?.['feed_seq']);
-    const fed = await raw`select id, updated_at from chats where owner = ${owner} and feed_seq > ${seq}`;
-    expect(fed.map((row) => ({ ...row }))).toEqual([{ id: root, updated_at: new Date(NOW_MS + 77) }]);
-    expect(await raw`select feed_seq from owners where id = ${owner}`).toEqual([{ feed_seq: String(seq + 1) }]);
+    const seq = Number(before?.['feed_seq']);
+    const fed = await raw<
+      { id: ChatId; feed_seq: string; updated_at: Date }[]
+    >`select id, feed_seq, updated_at from chats where owner = ${owner} order by feed_seq`;
+    expect(fed.map((row) => Number(row.feed_seq))).toEqual([seq + 1, seq + 2, seq + 3, seq + 4]);
+    expect(fed.filter((row) => row.updated_at.getTime() === NOW_MS + 77).map((row) => row.id)).toEqual([root]);
+    expect(await raw`select feed_seq from owners where id = ${owner}`).toEqual([{ feed_seq: String(seq + 4) }]);
   });
 
   test('[tree] archiving in the middle leaves what is above and beside', async () => {

@@ -119,6 +119,7 @@ export function intentOf(chat: ChatId, epoch: number, parts: Partial<CommitInten
     requireUnarchived: false,
     patch: {},
     listed: false,
+    fed: false,
     messages: [],
     enqueue: [],
     enqueueFirst: [],

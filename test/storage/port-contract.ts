@@ -20,6 +20,7 @@ import {
   takeChat,
   valueOf,
 } from './fixture.ts';
+import { feedPort } from './port-feed.ts';
 
 const STALE = { outcome: 'stale' };
 const COMMITTED = { outcome: 'committed' };
@@ -31,6 +32,7 @@ export function portContract(store: () => ChatStore): void {
   refusals(store);
   readings(store);
   trees(store);
+  feedPort(store);
 }
 
 function member(owner: OwnerId): Principal {

@@ -2,10 +2,12 @@
 import { NO_TRACER } from '../../../actors/tracing.ts';
 import { createAuthenticator, type JwtOptions, signToken } from '../../../gateway/authentication.ts';
 import { type Config, readConfig } from '../../../gateway/config.ts';
+import { Feeds } from '../../../gateway/feeds.ts';
 import { Gateway } from '../../../gateway/gateway.ts';
 import { createLogger } from '../../../gateway/logger.ts';
 import { systemRandom } from '../../../gateway/system-ports.ts';
 import type { ChatId, NodeId } from '../../../protocol/ids.ts';
+import { FakeFeedStore } from './fake-feed-store.ts';
 import { FakeHost } from './fake-host.ts';
 import { SimClock } from './sim-clock.ts';
 import { SocketClient } from './socket-client.ts';
@@ -26,16 +28,24 @@ export function testConfig(overrides: Partial<Config> = {}): Config {
 export class Harness {
   readonly clock = new SimClock(START_MS);
   readonly host = new FakeHost();
+  readonly feedStore = new FakeFeedStore();
+  readonly feeds: Feeds;
   readonly logLines: string[] = [];
   readonly gateway: Gateway;
   notReady: readonly string[] = [];
   readonly #clients: SocketClient[] = [];
 
   private constructor(overrides: Partial<Config>) {
+    this.feeds = new Feeds({
+      store: this.feedStore,
+      clock: this.clock,
+      onFault: (error) => void this.logLines.push(String(error)),
+    });
     this.gateway = new Gateway({
       config: testConfig(overrides),
       node: 'node-1' as NodeId,
       host: this.host,
+      feeds: this.feeds,
       clock: this.clock,
       random: systemRandom,
       authenticate: createAuthenticator(KEY, this.clock),

@@ -1,0 +1,91 @@
+// A session that watches the feed of its owner's chats: where the client is, and what it gets next.
+//
+// It holds a cursor and whether there may be more behind it, never what is there: a reader that is too slow to take a
+// frame costs nothing until it asks again (P9).
+
+import { encodeServerFrame } from '../protocol/codec.ts';
+import { errorBody } from '../protocol/errors.ts';
+import type { AttachmentsOwner } from './attachments.ts';
+import type { Feeds } from './feeds.ts';
+import type { FeedFollower, OwnerFeed } from './owner-feed.ts';
+
+/** What it needs of its session; `wake` has the session call `fill`, unless its reader has to take what it was sent first. */
+type WatchOwner = Pick<AttachmentsOwner, 'principal' | 'control' | 'wake'>;
+
+export class FeedWatch implements FeedFollower {
+  readonly #feeds: Feeds;
+  readonly #owner: WatchOwner;
+  /** Null: nothing is watched. */
+  #feed: OwnerFeed | null = null;
+  #cursor = 0;
+  /** The client has had a frame since it asked. */
+  #answered = false;
+  #pending = false;
+
+  constructor(feeds: Feeds, owner: WatchOwner) {
+    this.#feeds = feeds;
+    this.#owner = owner;
+  }
+
+  /** There may be something to fill in. */
+  get pending(): boolean {
+    return this.#pending;
+  }
+
+  /** The client asks for what lies behind the cursor; another one replaces it. */
+  watch(request: number, cursor: number): void {
+    const principal = this.#owner.principal();
+    if (principal === null) {
+      this.#owner.control({ op: 'reply', request, result: null, error: errorBody('token_expired') });
+      return;
+    }
+    this.#owner.control({ op: 'reply', request, result: {}, error: null });
+    this.stop();
+    this.#feed = this.#feeds.follow(principal.owner, this);
+    this.#cursor = cursor;
+    this.#answered = false;
+    this.onFeed();
+  }
+
+  stop(): void {
+    if (this.#feed !== null) this.#feeds.leave(this.#feed, this);
+    this.#feed = null;
+    this.#pending = false;
+  }
+
+  onFeed(): void {
+    this.#pending = true;
+    this.#owner.wake();
+  }
+
+  /** Adds the next frame to `chunks`, unless there is none now, or no room at all; gives its bytes. */
+  fill(bytesMax: number, chunks: Uint8Array[]): number {
+    const frame = bytesMax > 0 && this.#pending ? this.#next() : null;
+    if (frame === null) return 0;
+    chunks.push(frame);
+    return frame.length;
+  }
+
+  #next(): Uint8Array | null {
+    const feed = this.#feed;
+    this.#pending = false;
+    if (feed === null) return null;
+    const next = feed.read(this.#cursor, this);
+    if (next !== null) {
+      this.#cursor = next.cursor;
+      this.#answered = true;
+      this.#pending = !feed.isTop(next.cursor);
+      return next.bytes;
+    }
+    // A client that has everything hears that as well: only then does it know that it follows.
+    if (this.#answered || !feed.isTop(this.#cursor)) return null;
+    this.#answered = true;
+    return encodeServerFrame({ op: 'feed', from: this.#cursor, cursor: this.#cursor, more: false, chats: [] });
+  }
+
+  /** Where the client is when it has everything, for the heartbeat; nothing while it is on its way, or not watching. */
+  settled(): { readonly feed?: number } {
+    const isThere = this.#answered && !this.#pending && this.#feed?.isTop(this.#cursor) === true;
+    return isThere ? { feed: this.#cursor } : {};
+  }
+}
