@@ -122,3 +122,10 @@ function explain(error: unknown): Authentication {
   if (error instanceof errors.JOSEAlgNotAllowed) return refused(`its algorithm is not ${ALGORITHM}`);
   return refused('it is not a signed JWT');
 }
+
+/** Whether a fresh credential of the same owner allows what the one before did. */
+export function sameRights(a: Principal, b: Principal): boolean {
+  return (
+    a.role === b.role && a.groups.length === b.groups.length && a.groups.every((group) => b.groups.includes(group))
+  );
+}

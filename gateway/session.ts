@@ -14,7 +14,7 @@ import { type ClientFrame, PROTOCOL_VERSION, type ServerFrame } from '../protoco
 import { LIMITS, SESSION_LIMITS } from '../protocol/limits.ts';
 import { parseTraceParent } from '../protocol/trace-parent.ts';
 import { Attachments, type AttachmentsOwner } from './attachments.ts';
-import type { Credential } from './authentication.ts';
+import { sameRights, type Credential } from './authentication.ts';
 import { armExpiry } from './expiry-timer.ts';
 import { FeedWatch } from './feed-watch.ts';
 import { joinChunks } from './flush.ts';
@@ -497,10 +497,4 @@ export class Session {
       logger.error('a chat could not be let go', { session: this.id, error });
     }
   }
-}
-
-function sameRights(a: Principal, b: Principal): boolean {
-  return (
-    a.role === b.role && a.groups.length === b.groups.length && a.groups.every((group) => b.groups.includes(group))
-  );
 }

@@ -8,7 +8,6 @@
 import { must } from '../../protocol/assert.ts';
 import type { ChatEvent } from '../../protocol/events.ts';
 import type { ChatId, Epoch } from '../../protocol/ids.ts';
-import { LIMITS } from '../../protocol/limits.ts';
 import type { Position } from '../../protocol/position.ts';
 import type { Follower } from '../host/api.ts';
 import type {
@@ -64,6 +63,7 @@ export type AttachAt =
   | { readonly outcome: 'ahead' };
 
 type Task = { readonly run: () => Promise<void>; readonly dropped: (() => void) | undefined };
+
 const NO_INPUT = { send: null, trace: null, ended: null, recovered: null } as const;
 
 export class ChatActor {
@@ -493,10 +493,5 @@ export class ChatActor {
     this.#machine = decide(this.#machine, { type: 'passivate' }).state;
     await this.deps.store.release(this.chat, this.epoch, this.streamLog.top);
     this.end(reason);
-  }
-
-  /** For the send that a full queue refuses. */
-  get queueFull(): boolean {
-    return this.#state.queue.length >= LIMITS.queuedMessages;
   }
 }

@@ -160,7 +160,12 @@ export class CommandRunner {
     }
     const { trace } = pending;
     const send = { id: request.id, parts: command.parts, sender: principal.owner, model: command.model, trace };
-    const event = { type: 'send', busy: command.busy, queueFull: actor.queueFull, waiting: queue.length > 0 } as const;
+    const event = {
+      type: 'send',
+      busy: command.busy,
+      queueFull: queue.length >= LIMITS.queuedMessages,
+      waiting: queue.length > 0,
+    } as const;
     return this.#answer(pending, (rowOf) => actor.step(event, { send, trace }, rowOf));
   }
 

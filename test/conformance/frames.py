@@ -153,6 +153,7 @@ CHAT = shape(
     created_at=whole,
     updated_at=whole,
 )
+SUMMARY_KEYS = shape(read=or_nil(whole), unread=or_nil(whole))
 BLOCK_TYPE = word(("text", "reasoning"), "reasoning")
 LIVE_BLOCK = shape(index=whole, type=BLOCK_TYPE, text=text, bytes=whole, ended=flag)
 LIVE_RETRY = shape(attempt=whole, delay_ms=whole, at=whole, error=error)
@@ -279,7 +280,10 @@ def _server_frame(fields: list[Any]) -> Frame | None:
             return {"op": "skipped", **at} if known is None else {"op": "event", **at, "event": known}
         case 38:
             stands = [[ident(one[0]), position(one[1:])] for one in each(array)(given[1])]
-            return {"op": "heartbeat", "nowMs": whole(given[0]), "positions": stands}
+            feed = {} if given[2] is None else {"feed": whole(given[2])}
+            return {"op": "heartbeat", "nowMs": whole(given[0]), "positions": stands, **feed}
+        case 37:
+            return _feed(given)
         case 39:
             return {"op": "drain", "afterMs": whole(given[0])}
         case 40:
@@ -287,6 +291,13 @@ def _server_frame(fields: list[Any]) -> Frame | None:
         case 41:
             return {"op": "refused", "chat": ident(given[0]), "error": error(given[1])}
     return None
+
+
+def _feed(given: list[Any]) -> Frame:
+    known = {"op": "feed", "from": or_nil(whole)(given[0]), "cursor": whole(given[1]), "more": flag(given[2])}
+    if known["cursor"] < (known["from"] or 0):
+        raise BadFrame("a feed that goes back")
+    return {**known, "chats": [{**CHAT(chat), **SUMMARY_KEYS(chat)} for chat in array(given[3])]}
 
 
 def _attached(given: list[Any]) -> Frame:
@@ -356,6 +367,10 @@ def _client_frame(fields: list[Any], raw: list[bytes]) -> Frame:
             return {"op": "query", "request": whole(given[0]), "name": text(given[1]), "args": mapping(given[2])}
         case 8:
             return {"op": "ping"}
+        case 9:
+            return {"op": "watch", "request": whole(given[0]), "cursor": or_nil(whole)(given[1])}
+        case 10:
+            return {"op": "unwatch"}
         case number:
             return {"op": "unknown", "number": number}
 
@@ -393,4 +408,8 @@ def encode_client(frame: Frame) -> bytes:
             return encode([7, frame["request"], frame["name"], frame["args"]])
         case "ping":
             return encode([8])
+        case "watch":
+            return encode([9, frame["request"], frame["cursor"]])
+        case "unwatch":
+            return encode([10])
     raise ValueError(f"no op of a client: {frame['op']}")
