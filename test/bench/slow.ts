@@ -12,6 +12,7 @@ import { StoppedReader } from './slow/stopped-reader.ts';
 import { alternate, median } from './support/alternate.ts';
 import { Child } from './support/child.ts';
 import { rounded } from './support/machine.ts';
+import type { Memory } from './support/resident.ts';
 import { startNode, type RunningNode } from './support/running-node.ts';
 
 export const slow: Benchmark = {
@@ -137,7 +138,7 @@ async function turn(stage: Stage, load: Load, makeReader: Reader | null): Promis
     // What is on its way to the others when this client has it all.
     await sleep(200);
     const heard = await Promise.all(receivers.map((receiver) => receiver.ask<Heard>('heard')));
-    const rssBytes = await node.child.ask<number>('residentBytes');
+    const { residentBytes: rssBytes } = await node.child.ask<Memory>('memory');
     await reader?.goOn();
     handle.detach();
     return measured(heard, rssBytes);

@@ -4,6 +4,7 @@
 
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { must } from '../../../protocol/assert.ts';
 
 export type ChildOptions = {
   readonly args?: readonly string[];
@@ -77,7 +78,7 @@ export function serve(answers: Readonly<Record<string, (argument: never) => unkn
   process.on('message', (message) => {
     const { id, question, argument } = message as Question;
     void Promise.resolve()
-      .then(() => answers[question]?.(argument as never))
+      .then(() => must(answers[question], `${question} is a question of this child`)(argument as never))
       .then(
         (value) => process.send?.({ id, value }),
         (error: unknown) =>
