@@ -18,6 +18,7 @@ import type { ErrorBody } from '../protocol/errors.ts';
 import type { AttemptId, ChatId, CommandId, Epoch, NodeId, OwnerId, TurnId } from '../protocol/ids.ts';
 import type { Position } from '../protocol/position.ts';
 import type { TraceParent } from '../protocol/trace-parent.ts';
+import type { ProviderRun, ResumedRun } from './background-run.ts';
 
 export interface Clock {
   /** Unix milliseconds; never goes back within a process. */
@@ -50,8 +51,13 @@ export type Principal = {
 // ---------------------------------------------------------------------------------------------------- model
 
 export type ModelClient = {
-  /** Streams one attempt into `sink`. Resolves once, never rejects; after `signal` it resolves promptly with `aborted`. */
+  /**
+   * Streams one attempt into `sink`. Resolves once, never rejects; after `signal` it resolves promptly with `aborted`.
+   * What the provider runs in the background is given up with it, unless the signal's reason is `Abandoned`.
+   */
   stream(request: ModelRequest, sink: StepSink, signal: AbortSignal): Promise<AttemptResult>;
+  /** Gives up what the provider runs in the background. Nothing is to be done about a failure. */
+  cancel?(ref: string): void;
 };
 
 /** A model as it is set up here. */
@@ -85,6 +91,10 @@ export type ModelRequest = {
   readonly attemptNumber: number;
   /** For the `traceparent` header of the request; null: none is sent. */
   readonly trace: TraceParent | null;
+  /** The chat's policy: what the provider can run in the background runs there. Other adapters take no notice. */
+  readonly background: boolean;
+  /** Null: a new attempt. */
+  readonly resume: ResumedRun | null;
 };
 
 /** One message of the prompt ledger (P8). Items are only ever appended, but for fork events. */
@@ -108,6 +118,8 @@ export type StepSink = {
   usage(usage: Usage): void;
   /** Bytes came in, of whatever kind: feeds the idle watchdog. */
   activity(): void;
+  /** Called before the first block. Nothing is shown before `run.ref` is durable, so that a crash does not pay twice. */
+  runsInBackground(run: ProviderRun): void;
 };
 
 /** Kinds of provider failures, after the provider's own typed errors (never by matching text where a type exists). */
@@ -218,7 +230,12 @@ export type AttemptOpening = {
   readonly provider: string;
   readonly model: string;
   readonly startedAtMs: number;
+  /** What the provider runs for it in the background; absent as long as it runs nothing. */
+  readonly providerRef?: string;
 };
+
+/** From here on the attempt can be taken up at its provider. */
+export type AttemptReference = { readonly id: AttemptId; readonly providerRef: string };
 
 export type AttemptOutcome = 'completed' | 'failed' | 'aborted' | 'lost';
 
@@ -244,6 +261,8 @@ export type JournalPack = {
   /** The last position that the pack covers. */
   readonly position: Position;
   readonly entries: readonly JournalEntry[];
+  /** Where the provider's stream was then; absent where it cannot be resumed. */
+  readonly cursor?: string;
 };
 
 /** Text appended to a block, and whether the block had ended by then. `offset` in bytes of UTF-8. */
@@ -323,6 +342,7 @@ export type CommitIntent = {
   readonly dequeue: readonly CommandId[];
   readonly commands: readonly CommandRow[];
   readonly attemptsOpened: readonly AttemptOpening[];
+  readonly attemptsReferenced: readonly AttemptReference[];
   readonly attemptsSettled: readonly AttemptSettlement[];
   readonly journal: readonly JournalPack[];
   /** Drop every pack of the chat. */
@@ -376,6 +396,7 @@ export type NewChat = {
   readonly model: string;
   readonly systemPrompt: string | null;
   readonly labels: Readonly<Record<string, string>>;
+  readonly background: boolean;
   readonly createdAtMs: number;
 };
 

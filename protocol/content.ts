@@ -77,6 +77,8 @@ export type Chat = {
   readonly status: ChatStatus;
   readonly archived: boolean;
   readonly model: string;
+  /** Turns go on at the provider while their node is gone, where the provider can do that. */
+  readonly background?: true;
   /** Set on entering the status `error`, null in every other. */
   readonly last_error: ErrorBody | null;
   /** How the latest turn that is over has ended; null before the first one. */

@@ -52,6 +52,7 @@ export function wireChat(chat: Chat): WireMap {
     status: chat.status,
     archived: chat.archived,
     model: chat.model,
+    ...(chat.background === true ? { background: true } : {}),
     last_error: chat.last_error === null ? null : wireError(chat.last_error),
     last_turn: chat.last_turn === null ? null : wireTurnEnd(chat.last_turn),
     labels: chat.labels,
@@ -72,6 +73,7 @@ export function parseChat(value: unknown): Chat {
     status: asWord(map['status'], 'chat.status', STATUSES, 'waiting'),
     archived: asBool(map['archived'], 'chat.archived'),
     model: asString(map['model'], 'chat.model'),
+    ...(orNull(map['background'], 'chat.background', asBool) === true ? { background: true } : {}),
     last_error: orNull(map['last_error'], 'chat.last_error', parseError),
     last_turn: orNull(map['last_turn'], 'chat.last_turn', parseTurnEnd),
     labels: Object.fromEntries(

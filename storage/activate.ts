@@ -243,13 +243,13 @@ const LOAD_QUEUE = `
   order by q.chat, q.position`;
 
 const LOAD_ATTEMPTS = `
-  select a.chat, a.id, a.turn, a.step, a.attempt, a.provider, a.model, a.opened_at
+  select a.chat, a.id, a.turn, a.step, a.attempt, a.provider, a.model, a.opened_at, a.provider_ref
   from attempts a
   where a.settled_at is null and a.chat in (select c.id from ${TAKEN})
   order by a.chat, a.opened_at, a.id`;
 
 const LOAD_PACKS = `
-  select p.chat, p.epoch, p.seq, p.turn, p.step, p.attempt, p.pack, p.entries
+  select p.chat, p.epoch, p.seq, p.turn, p.step, p.attempt, p.pack, p.entries, p.provider_cursor
   from journal_packs p
   where p.chat in (select c.id from ${TAKEN})
   order by p.chat, p.epoch, p.seq`;

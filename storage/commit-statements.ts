@@ -72,6 +72,7 @@ const OPENED = {
   model: 'text',
   opened_at: 'timestamptz',
 } as const;
+const REFERENCED = { ...FENCE, id: 'uuid', provider_ref: 'text' } as const;
 const SETTLED = {
   ...FENCE,
   id: 'uuid',
@@ -95,6 +96,7 @@ const PACK = {
   attempt: 'integer',
   pack: 'integer',
   entries: 'bytea',
+  provider_cursor: 'text',
 } as const;
 const RETRACTED = { ...FENCE, position_epoch: 'bigint', seq: 'bigint' } as const;
 const PATCH = {
@@ -131,6 +133,7 @@ export function commitStatements(intents: readonly CommitIntent[]): readonly Sta
     [rows.queued, INSERT_QUEUED],
     [rows.commands, INSERT_COMMANDS],
     [rows.opened, INSERT_ATTEMPTS],
+    [rows.referenced, REFERENCE_ATTEMPTS],
     [rows.settled, SETTLE_ATTEMPTS],
     [rows.cleared, DELETE_PACKS],
     [rows.packs, INSERT_PACKS],
@@ -158,6 +161,7 @@ function gather(intents: readonly CommitIntent[]) {
     queued: new Columns(QUEUED),
     commands: new Columns(COMMAND),
     opened: new Columns(OPENED),
+    referenced: new Columns(REFERENCED),
     settled: new Columns(SETTLED),
     cleared: new Columns(FENCE),
     packs: new Columns(PACK),
@@ -176,6 +180,9 @@ function gather(intents: readonly CommitIntent[]) {
     for (const opened of intent.attemptsOpened) {
       const { id, turn, step, attempt, provider, model } = opened;
       rows.opened.add({ ...fence, id, turn, step, attempt, provider, model, opened_at: opened.startedAtMs });
+    }
+    for (const { id, providerRef } of intent.attemptsReferenced) {
+      rows.referenced.add({ ...fence, id, provider_ref: providerRef });
     }
     for (const settled of intent.attemptsSettled) {
       rows.settled.add({
@@ -200,6 +207,7 @@ function gather(intents: readonly CommitIntent[]) {
         attempt: pack.attempt,
         pack: pack.pack,
         entries: encodeJournal(pack.entries),
+        provider_cursor: pack.cursor ?? null,
       });
     }
     if (intent.retract !== null) {
@@ -348,6 +356,11 @@ const INSERT_ATTEMPTS = `
   select r.id, r.chat, r.epoch, c.owner_node, r.turn, r.step, r.attempt, 'turn', r.provider, r.model, r.opened_at
   from ${Columns.source('r', OPENED)} ${LOCKED}`;
 
+const REFERENCE_ATTEMPTS = `
+  update attempts a set provider_ref = r.provider_ref
+  from ${Columns.source('r', REFERENCED)} ${LOCKED}
+  and a.id = r.id and a.chat = r.chat and a.settled_at is null`;
+
 const SETTLE_ATTEMPTS = `
   update attempts a set
     outcome = r.outcome, error_code = r.error_code, request_id = r.request_id, settled_at = r.settled_at,
@@ -362,8 +375,8 @@ const DELETE_PACKS = `
   and p.chat = r.chat`;
 
 const INSERT_PACKS = `
-  insert into journal_packs (chat, epoch, seq, turn, step, attempt, pack, entries)
-  select r.chat, r.position_epoch, r.seq, r.turn, r.step, r.attempt, r.pack, r.entries
+  insert into journal_packs (chat, epoch, seq, turn, step, attempt, pack, entries, provider_cursor)
+  select r.chat, r.position_epoch, r.seq, r.turn, r.step, r.attempt, r.pack, r.entries, r.provider_cursor
   from ${Columns.source('r', PACK)} ${LOCKED}`;
 
 const INSERT_RETRACTIONS = `

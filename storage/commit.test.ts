@@ -23,6 +23,7 @@ function intentOf(chat: string, label: string, epoch = 1): CommitIntent {
     dequeue: [],
     commands: [],
     attemptsOpened: [],
+    attemptsReferenced: [],
     attemptsSettled: [],
     journal: [],
     clearJournal: false,

@@ -102,6 +102,7 @@ function created(chat: NewChat, root: ChatId): Chat {
     status: 'waiting',
     archived: false,
     model: chat.model,
+    ...(chat.background ? { background: true } : {}),
     last_error: null,
     last_turn: null,
     labels: chat.labels,
@@ -133,6 +134,7 @@ function createStatements(chat: NewChat, root: ChatId, command: CommandRow): rea
       command.reply.body,
       command.createdAtMs,
       commandKeptUntilMs(command),
+      chat.background,
     ],
   };
   return chat.parent === null ? [insert] : [lock, insert];
@@ -160,11 +162,11 @@ const INSERT = `
   ), chat as (
     insert into chats (
       id, owner, parent, root, create_command, status, archived, title, title_source, model, system_prompt, labels,
-      next_number, read_number, epoch, feed_seq, created_at, updated_at)
+      next_number, read_number, epoch, feed_seq, created_at, updated_at, background)
     select
       $1::uuid, $2::text, $3::uuid, $4::uuid, $10::uuid, 'waiting', false, $5::text,
       case when $5::text is null then null else 'user'::title_source end, $6::text, $7::text, $8::bytea,
-      1, 0, 0, f.feed_seq, $9::timestamptz, $9::timestamptz
+      1, 0, 0, f.feed_seq, $9::timestamptz, $9::timestamptz, $19::boolean
     from fed f
     on conflict do nothing
     returning id

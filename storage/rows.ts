@@ -18,7 +18,7 @@ import {
 
 /** The columns of a chat that every reader of chats selects, with `c` as its table. */
 export const CHAT_COLUMNS = `c.id, c.owner, c.parent, c.root, c.title, c.status, c.archived, c.model, c.last_error, c.last_turn,
-  c.labels, c.created_at, c.updated_at`;
+  c.labels, c.background, c.created_at, c.updated_at`;
 
 export type ChatRow = {
   readonly id: ChatId;
@@ -32,6 +32,7 @@ export type ChatRow = {
   readonly last_error: Uint8Array | null;
   readonly last_turn: Uint8Array | null;
   readonly labels: Uint8Array;
+  readonly background: boolean;
   readonly created_at: number;
   readonly updated_at: number;
 };
@@ -46,6 +47,7 @@ export function chatFromRow(row: ChatRow): Chat {
     status: row.status,
     archived: row.archived,
     model: row.model,
+    ...(row.background ? { background: true } : {}),
     last_error: row.last_error === null ? null : decodeLastError(row.last_error),
     last_turn: row.last_turn === null ? null : decodeLastTurn(row.last_turn),
     labels: decodeLabels(row.labels),
@@ -180,11 +182,13 @@ export type AttemptRow = {
   readonly provider: string;
   readonly model: string;
   readonly opened_at: number;
+  readonly provider_ref: string | null;
 };
 
 export function attemptFromRow(row: AttemptRow): AttemptOpening {
   const { id, turn, step, attempt, provider, model } = row;
-  return { id, turn, step, attempt, provider, model, startedAtMs: row.opened_at };
+  const reference = row.provider_ref === null ? {} : { providerRef: row.provider_ref };
+  return { id, turn, step, attempt, provider, model, startedAtMs: row.opened_at, ...reference };
 }
 
 export type PackRow = {
@@ -196,6 +200,7 @@ export type PackRow = {
   readonly attempt: number;
   readonly pack: number;
   readonly entries: Uint8Array;
+  readonly provider_cursor: string | null;
 };
 
 export function packFromRow(row: PackRow): JournalPack {
@@ -207,6 +212,7 @@ export function packFromRow(row: PackRow): JournalPack {
     pack,
     position: { epoch: row.epoch, seq: row.seq },
     entries: decodeJournal(row.entries),
+    ...(row.provider_cursor === null ? {} : { cursor: row.provider_cursor }),
   };
 }
 

@@ -9,6 +9,7 @@ import { must } from '../../protocol/assert.ts';
 import type { ChatEvent } from '../../protocol/events.ts';
 import type { ChatId, Epoch } from '../../protocol/ids.ts';
 import type { Position } from '../../protocol/position.ts';
+import type { ResumedRun } from '../background-run.ts';
 import type { Follower } from '../host/api.ts';
 import type {
   AttemptResult,
@@ -39,6 +40,7 @@ import { handIn } from './hand-in.ts';
 import { foundIn, recoveredFrom } from './recovery.ts';
 import { traceField, type Tracer } from '../tracing.ts';
 import { CHAT_LIMITS, type ChatSettings } from './settings.ts';
+import { giveUpRuns, referToRun } from './resume.ts';
 import { StreamLog } from './stream-log.ts';
 import { judge } from './verdict.ts';
 
@@ -95,14 +97,7 @@ export class ChatActor {
     this.lastUsedMs = deps.clock.nowMs();
     this.#deadline = new Deadline(deps.clock);
     this.#journalTimer = new Deadline(deps.clock);
-    this.streamLog = new StreamLog({
-      epoch: record.epoch,
-      sealed: record.sealed,
-      chat,
-      queue,
-      turn,
-      limits: deps.counts.limits,
-    });
+    this.streamLog = new StreamLog({ ...record, limits: deps.counts.limits });
     const attempt = record.openAttempts.at(-1) ?? null;
     this.#state = { chat, queue, turn, nextNumber, readNumber, systemPrompt, fixedSystem, attempt };
     this.post(() => this.#load(record, crashed));
@@ -177,7 +172,7 @@ export class ChatActor {
     if (this.#draining) draft.leaveQueueDue();
     if (!(await this.commit(draft, rowOf))) return false;
     this.#machine = decision.state;
-    this.#act(draft);
+    this.#act(draft, full.recovered?.resume ?? null);
     return true;
   }
 
@@ -308,6 +303,7 @@ export class ChatActor {
     const found = foundIn(record, crashed);
     const more = this.#hasMore();
     if (!(await this.step({ type: 'loaded', found, more }, { recovered }, null))) return;
+    if (found !== 'resumable') giveUpRuns(record, this.deps.models);
     if (found !== 'waiting' || more) return;
     // Nothing is due after all: or every scan would find the chat again.
     const draft = this.openDraft();
@@ -338,8 +334,7 @@ export class ChatActor {
   }
 
   async #stopOwn(): Promise<void> {
-    const { turn } = this.#state;
-    if (turn !== null && turn.stopping === null) await this.step({ type: 'stop', current: true }, {}, null);
+    if (this.#state.turn?.stopping === null) await this.step({ type: 'stop', current: true }, {}, null);
   }
 
   #tellRest(): void {
@@ -352,14 +347,14 @@ export class ChatActor {
   }
 
   /** Does what the committed step asks for outside: all of it follows from the difference of the states. */
-  #act(draft: Draft): void {
+  #act(draft: Draft, resume: ResumedRun | null): void {
     const { attempt } = this.#state;
     if (attempt === null) {
       this.#attempt?.abandon();
       this.#attempt = null;
       this.#journalTimer.cancel();
     } else if (attempt !== draft.before.attempt || this.#attempt === null) {
-      if (this.life === 'requesting') this.#startAttempt();
+      if (this.life === 'requesting') this.#startAttempt(resume);
     }
     this.#armDeadline();
     this.#tellRest();
@@ -391,7 +386,7 @@ export class ChatActor {
     await this.step({ type: 'due', more: this.#hasMore() }, { ended }, null);
   }
 
-  #startAttempt(): void {
+  #startAttempt(resume: ResumedRun | null): void {
     this.#attempt?.abandon();
     const { clock, store, settings, counts, tracer } = this.deps;
     const run: AttemptRun = new AttemptRun({
@@ -406,6 +401,9 @@ export class ChatActor {
       opening: must(this.#state.attempt, 'an attempt was opened'),
       binding: this.#binding(),
       system: this.#state.fixedSystem ?? [],
+      background: this.#state.chat.background === true,
+      resume,
+      onProviderRef: (ref) => this.post(() => this.#saveProviderRef(run, ref)),
       onFirstBlock: () => {
         this.post(async () => {
           if (this.#attempt === run) await this.step({ type: 'block' }, {}, null);
@@ -424,6 +422,11 @@ export class ChatActor {
     this.#attempt = run;
     this.#armJournal();
     void run.run();
+  }
+
+  async #saveProviderRef(run: AttemptRun, providerRef: string): Promise<void> {
+    if (this.#attempt !== run) return;
+    if (await this.commit(referToRun(this.openDraft(), providerRef), null)) run.writer.providerRefSaved();
   }
 
   async #attemptEnded(run: AttemptRun, result: AttemptResult): Promise<void> {

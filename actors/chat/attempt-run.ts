@@ -2,6 +2,7 @@
 
 import type { AttemptId, ChatId } from '../../protocol/ids.ts';
 import type { TraceParent } from '../../protocol/trace-parent.ts';
+import type { Abandoned, ResumedRun } from '../background-run.ts';
 import type {
   AttemptOpening,
   AttemptResult,
@@ -32,6 +33,12 @@ export type AttemptRunOptions = {
   /** Null: the model is no longer set up here. */
   readonly binding: ModelBinding | null;
   readonly system: readonly string[];
+  /** The chat's policy. */
+  readonly background: boolean;
+  /** The attempt runs on at its provider since an epoch before; null: it is new. */
+  readonly resume: ResumedRun | null;
+  /** The provider's run has to be durable; `writer.providerRefSaved` once it is. */
+  readonly onProviderRef: (ref: string) => void;
   readonly onFirstBlock: () => void;
   /** A bug that broke the stream of blocks: the actor must end. */
   readonly onCrash: (error: unknown) => void;
@@ -72,6 +79,8 @@ export class AttemptRun {
       turn: options.opening.turn,
       step: options.opening.step,
       attemptNumber: options.opening.attempt,
+      resume: options.resume,
+      onProviderRef: options.onProviderRef,
       onFirstBlock: () => {
         const { clock, counts, opening } = options;
         const seconds = (clock.nowMs() - opening.startedAtMs) / 1000;
@@ -89,6 +98,8 @@ export class AttemptRun {
   /** Resolves when the provider's request is over; never rejects. */
   async run(): Promise<void> {
     this.#watch();
+    const { resume, onFirstBlock } = this.#options;
+    if (resume !== null && resume.blocks.length > 0) onFirstBlock();
     this.#finish(await this.#stream());
   }
 
@@ -115,7 +126,7 @@ export class AttemptRun {
   }
 
   async #stream(): Promise<AttemptResult> {
-    const { binding, store, chat, opening, system } = this.#options;
+    const { binding, store, chat, opening, system, background, resume } = this.#options;
     if (binding === null) return failed('model_not_found', `the model ${opening.model} is not set up on this server`);
     try {
       const prompt = await store.prompt(chat);
@@ -124,8 +135,8 @@ export class AttemptRun {
       const { providerModel, maxOutputTokens } = binding;
       const items = prompt.value;
       const span = this.#options.tracer.begin('request', this.#span.at, { model: providerModel });
-      const trace = span.at;
-      const request = modelRequest({ chat, attempt: opening, providerModel, maxOutputTokens, system, items, trace });
+      const source = { chat, attempt: opening, providerModel, maxOutputTokens, system, items, background, resume };
+      const request = modelRequest({ ...source, trace: span.at });
       const result = await binding.client.stream(request, this.writer, this.#controller.signal);
       span.end(wordOf(result), result.outcome === 'failed');
       return result;
@@ -146,7 +157,7 @@ export class AttemptRun {
   #abort(cause: AbortCause): void {
     if (this.#cause === null || cause === 'abandoned') this.#cause = cause;
     this.writer.close();
-    this.#controller.abort();
+    this.#controller.abort(cause === 'abandoned' ? ('abandoned' satisfies Abandoned) : undefined);
     // A stop has its grace in the actor; what was given up here must end too when the adapter does not.
     if (cause !== 'silent' && cause !== 'overflow') return;
     this.#cancelWatch?.();

@@ -51,12 +51,19 @@ describe('parseChatCommand', () => {
 
 describe('parseNewChat', () => {
   it('[commands] takes nothing, or everything', () => {
-    const nothing = { title: null, model: null, systemPrompt: null, labels: {}, parent: null };
+    const nothing = { title: null, model: null, systemPrompt: null, labels: {}, parent: null, background: false };
     expect(parseNewChat({})).toEqual({ ok: true, value: nothing });
-    const everything = { title: 't', model: 'm', system_prompt: 's', labels: { a: 'b' }, parent: BYTES };
+    const everything = {
+      title: 't',
+      model: 'm',
+      system_prompt: 's',
+      labels: { a: 'b' },
+      parent: BYTES,
+      background: true,
+    };
     expect(parseNewChat(everything)).toEqual({
       ok: true,
-      value: { title: 't', model: 'm', systemPrompt: 's', labels: { a: 'b' }, parent: ID },
+      value: { title: 't', model: 'm', systemPrompt: 's', labels: { a: 'b' }, parent: ID, background: true },
     });
   });
 

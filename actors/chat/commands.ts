@@ -45,6 +45,7 @@ export type NewChatArgs = {
   readonly systemPrompt: string | null;
   readonly labels: Readonly<Record<string, string>>;
   readonly parent: ChatId | null;
+  readonly background: boolean;
 };
 
 export type Parsed<T> =
@@ -103,6 +104,7 @@ export function parseNewChat(args: Args): Parsed<NewChatArgs> {
     systemPrompt: optionalText(args['system_prompt'], 'system_prompt', 'systemPromptChars'),
     labels: args['labels'] === undefined || args['labels'] === null ? {} : labels(args['labels']),
     parent: args['parent'] === undefined || args['parent'] === null ? null : uuid<ChatId>(args['parent'], 'parent'),
+    background: flag(args['background'], 'background'),
   }));
 }
 
@@ -158,6 +160,11 @@ function text(value: unknown, name: string, limit: 'titleChars' | 'systemPromptC
 
 function optionalText(value: unknown, name: string, limit: 'titleChars' | 'systemPromptChars'): string | null {
   return value === undefined || value === null ? null : text(value, name, limit);
+}
+
+function flag(value: unknown, name: string): boolean {
+  if (value !== undefined && value !== null && typeof value !== 'boolean') throw new BadArgument(`${name}: a bool`);
+  return value === true;
 }
 
 function uuid<T extends string>(value: unknown, name: string): T {

@@ -9,6 +9,7 @@ import type { Position } from '../../protocol/position.ts';
 import type { TraceParent } from '../../protocol/trace-parent.ts';
 import type {
   AttemptOpening,
+  AttemptReference,
   AttemptSettlement,
   ChatPatch,
   CommandRow,
@@ -68,6 +69,7 @@ export class Draft {
   readonly enqueueFirst: QueuedItem[] = [];
   readonly dequeue: CommandId[] = [];
   readonly attemptsOpened: AttemptOpening[] = [];
+  readonly attemptsReferenced: AttemptReference[] = [];
   readonly attemptsSettled: AttemptSettlement[] = [];
   readonly journal: JournalPack[] = [];
   /** Limits that were reached: what was asked for is refused or cut. */
@@ -151,8 +153,9 @@ export class Draft {
 
   /** Nothing but memory changes: there is nothing to commit. Events and a command aside. */
   get isEmpty(): boolean {
+    const rows = [this.journal, this.attemptsReferenced, this.attemptsSettled];
     const sameRow = Object.keys(this.#patch()).length === 0;
-    return sameRow && this.journal.length === 0 && this.retract === null && this.attemptsSettled.length === 0;
+    return sameRow && this.retract === null && rows.every(({ length }) => length === 0);
   }
 
   #patch(): ChatPatch {
@@ -176,6 +179,7 @@ export class Draft {
       dequeue: this.dequeue,
       commands: command === null ? [] : [command],
       attemptsOpened: this.attemptsOpened,
+      attemptsReferenced: this.attemptsReferenced,
       attemptsSettled: this.attemptsSettled,
       journal: this.journal,
       clearJournal: this.clearJournal,

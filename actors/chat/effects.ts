@@ -14,6 +14,7 @@ import type { EndedAttempt } from './ended-attempt.ts';
 import type { EffectName } from './machine.ts';
 import { RECOVERY_NOTE, systemPrompt } from './prompt.ts';
 import type { Recovered } from './recovery.ts';
+import { resumeAttempt } from './resume.ts';
 import { CHAT_LIMITS } from './settings.ts';
 
 export type SendInput = {
@@ -132,6 +133,9 @@ const EFFECTS: Readonly<Record<EffectName, (draft: Draft, input: EffectInput) =>
   },
   endTurnFailed(draft, input) {
     endTurn(draft, 'error', must(endedOf(input).error, 'a failed turn has a cause'));
+  },
+  resumeAttempt(draft, input) {
+    resumeAttempt(draft, recoveredOf(input));
   },
   recoverStep(draft, input) {
     const recovered = recoveredOf(input);

@@ -29,12 +29,13 @@ export type EffectName =
   | 'endTurn'
   | 'endTurnStopped'
   | 'endTurnFailed'
+  | 'resumeAttempt'
   | 'recoverStep'
   | 'recoverText'
   | 'giveUp';
 
 /** How the chat was found when its actor loaded it. */
-export type Found = 'rest' | 'error' | 'waiting' | 'lost' | 'stopping' | 'backingOff' | 'gaveUp';
+export type Found = 'rest' | 'error' | 'waiting' | 'lost' | 'resumable' | 'stopping' | 'backingOff' | 'gaveUp';
 
 /** How the attempt ended, judged by `verdict.ts`. */
 export type Verdict = 'completed' | 'retry' | 'failed';
@@ -79,6 +80,7 @@ const chatMachine = setup({
     endTurn: named,
     endTurnStopped: named,
     endTurnFailed: named,
+    resumeAttempt: named,
     recoverStep: named,
     recoverText: named,
     giveUp: named,
@@ -94,6 +96,7 @@ const chatMachine = setup({
     retries: ({ event }) => event.type === 'attemptEnded' && event.verdict === 'retry',
     foundError: ({ event }) => event.type === 'loaded' && event.found === 'error',
     foundLost: ({ event }) => event.type === 'loaded' && event.found === 'lost',
+    foundResumable: ({ event }) => event.type === 'loaded' && event.found === 'resumable',
     foundStopping: ({ event }) => event.type === 'loaded' && event.found === 'stopping',
     foundStoppingMore: ({ event }) => event.type === 'loaded' && event.found === 'stopping' && event.more,
     foundWaitingMore: ({ event }) => event.type === 'loaded' && event.found === 'waiting' && event.more,
@@ -135,6 +138,7 @@ const machine = chatMachine.createMachine({
           },
           { guard: 'foundStopping', target: 'idle', actions: ['recoverText', 'endTurnStopped'] },
           { guard: 'foundBackingOff', target: 'running.backingOff' },
+          { guard: 'foundResumable', target: 'running.requesting', actions: ['resumeAttempt'] },
           { guard: 'foundLost', target: 'running.requesting', actions: ['recoverStep', 'openAttempt'] },
           { guard: 'foundWaitingMore', target: 'running.requesting', actions: ['promote', 'openAttempt'] },
           { guard: 'foundError', target: 'failed' },

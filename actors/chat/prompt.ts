@@ -1,6 +1,7 @@
 // The prompt ledger: what a request to a model consists of. Items are only ever appended (P8): the system prompt is
 // fixed at the chat's first request, and how a step goes into prompts is decided once, when its message is committed.
 
+import type { ResumedRun } from '../background-run.ts';
 import type { AttemptOpening, ModelRequest, PromptItem } from '../ports.ts';
 import type { ChatId } from '../../protocol/ids.ts';
 import type { TraceParent } from '../../protocol/trace-parent.ts';
@@ -28,6 +29,8 @@ export type RequestSource = {
   readonly system: readonly string[];
   readonly items: readonly PromptItem[];
   readonly trace: TraceParent | null;
+  readonly background: boolean;
+  readonly resume: ResumedRun | null;
 };
 
 export function modelRequest(source: RequestSource): ModelRequest {
@@ -40,5 +43,7 @@ export function modelRequest(source: RequestSource): ModelRequest {
     attempt: source.attempt.id,
     attemptNumber: source.attempt.attempt,
     trace: source.trace,
+    background: source.background,
+    resume: source.resume,
   };
 }

@@ -4,7 +4,8 @@ import type { Part, Usage } from '../../protocol/content.ts';
 import type { Epoch } from '../../protocol/ids.ts';
 import type { Position } from '../../protocol/position.ts';
 import { utf8Length } from '../../protocol/text.ts';
-import type { AttemptOpening, ChatRecord, JournalEntry } from '../ports.ts';
+import type { AttemptOpening, ChatRecord, JournalPack } from '../ports.ts';
+import type { ResumedBlock, ResumedRun } from '../background-run.ts';
 import { estimatedUsage } from './ended-attempt.ts';
 import type { Found } from './machine.ts';
 import { CHAT_LIMITS } from './settings.ts';
@@ -18,6 +19,8 @@ export type Recovered = {
   /** An estimate: the provider's last word was lost with the node. */
   readonly usage: Usage;
   readonly costMicros: bigint | null;
+  /** The latest attempt runs on at its provider: it is taken up there. */
+  readonly resume: ResumedRun | null;
 };
 
 /** `crashed`: the actor itself failed too often, so the turn is not taken up again. */
@@ -27,13 +30,16 @@ export function foundIn(record: ChatRecord, crashed: boolean): Found {
   if (turn === null) return record.wakeAtMs === null ? 'rest' : 'waiting';
   if (crashed || turn.recoveries >= CHAT_LIMITS.recoveriesMax) return 'gaveUp';
   if (turn.stopping !== null) return 'stopping';
-  return turn.retry !== null && record.openAttempts.length === 0 ? 'backingOff' : 'lost';
+  if (turn.retry !== null && record.openAttempts.length === 0) return 'backingOff';
+  return resumedRun(record) === null ? 'lost' : 'resumable';
 }
 
 export function recoveredFrom(record: ChatRecord, cost: (usage: Usage) => bigint | null): Recovered {
-  const open = record.openAttempts.at(-1);
-  const packs = record.journal.filter((pack) => pack.step === open?.step && pack.attempt === open.attempt);
-  const parts = joinEntries(packs.flatMap((pack) => pack.entries));
+  const packs = packsOf(record);
+  // A block that has no text yet says nothing.
+  const parts: readonly Part[] = joinEntries(packs)
+    .filter(({ text }) => text !== '')
+    .map(({ type, text }) => ({ type, text }));
   const output = parts.reduce((bytes, part) => bytes + utf8Length(part.text), 0);
   const usage = estimatedUsage(output);
   return {
@@ -42,7 +48,24 @@ export function recoveredFrom(record: ChatRecord, cost: (usage: Usage) => bigint
     retract: packs.at(-1)?.position ?? shownBehind(record),
     usage,
     costMicros: cost(usage),
+    resume: resumedRun(record),
   };
+}
+
+/** What of the latest attempt runs on at its provider, and what of it was saved; null when nothing does. */
+function resumedRun(record: ChatRecord): ResumedRun | null {
+  const open = record.openAttempts.at(-1);
+  if (open?.providerRef === undefined || record.openAttempts.length > 1) return null;
+  const packs = packsOf(record);
+  const cursor = packs.at(-1)?.cursor ?? null;
+  if (packs.length > 0 && cursor === null) return null;
+  return { ref: open.providerRef, cursor, blocks: joinEntries(packs) };
+}
+
+/** Of the latest attempt, ascending. */
+function packsOf({ openAttempts, journal }: ChatRecord): readonly JournalPack[] {
+  const open = openAttempts.at(-1);
+  return journal.filter((pack) => pack.step === open?.step && pack.attempt === open.attempt);
 }
 
 /**
@@ -55,12 +78,13 @@ function shownBehind({ turn, epoch }: ChatRecord): Position {
   return opened === undefined ? { epoch: (epoch - 1) as Epoch, seq: 0 } : { epoch: opened.epoch, seq: opened.seq + 1 };
 }
 
-/** The blocks in their order; one that has no text yet says nothing. */
-function joinEntries(entries: readonly JournalEntry[]): readonly Part[] {
-  const blocks: { type: Part['type']; text: string }[] = [];
-  for (const entry of entries) {
-    const block = (blocks[entry.index] ??= { type: entry.type, text: '' });
+/** The blocks in their order. */
+function joinEntries(packs: readonly JournalPack[]): readonly ResumedBlock[] {
+  const blocks: { type: Part['type']; text: string; ended: boolean }[] = [];
+  for (const entry of packs.flatMap((pack) => pack.entries)) {
+    const block = (blocks[entry.index] ??= { type: entry.type, text: '', ended: false });
     block.text += entry.text;
+    block.ended = entry.ended;
   }
-  return blocks.filter((block) => block.text !== '');
+  return blocks;
 }

@@ -1,9 +1,11 @@
 // Where a model adapter writes the blocks of one attempt. Deltas never pass through the machine: they are merged here
-// within a window, wait here while a durable batch is in flight, and are noted here for the journal.
+// within a window, wait here while a durable batch is in flight or the provider's run is not durable yet, and are noted
+// here for the journal.
 
 import type { BlockType, Usage } from '../../protocol/content.ts';
 import type { TurnId } from '../../protocol/ids.ts';
 import { cleanText, utf8Length } from '../../protocol/text.ts';
+import type { ProviderRun, ResumedRun } from '../background-run.ts';
 import type { Clock, JournalEntry, JournalPack, StepSink } from '../ports.ts';
 import { CHAT_LIMITS } from './settings.ts';
 import type { StreamLog } from './stream-log.ts';
@@ -20,6 +22,10 @@ export type StepWriterOptions = {
   readonly turn: TurnId;
   readonly step: number;
   readonly attemptNumber: number;
+  /** The attempt began in an epoch before: its blocks are in the log and in the first pack already. */
+  readonly resume: ResumedRun | null;
+  /** Nothing is shown until `providerRefSaved`. */
+  readonly onProviderRef: (ref: string) => void;
   /** The first block of the attempt began. */
   readonly onFirstBlock: () => void;
   /** The attempt streams more than `CHAT_LIMITS.stepBytes`: it must be given up. */
@@ -35,19 +41,26 @@ export class StepWriter implements StepSink {
   usageSoFar: Usage | null = null;
   #pending: Pending[] = [];
   #held = false;
+  #run: ProviderRun | null = null;
+  /** A crash before the run can be found again would pay twice for what was shown. */
+  #awaitsRef = false;
   #closed = false;
   #cancelTimer: (() => void) | null = null;
   #lastFlushMs = Number.NEGATIVE_INFINITY;
   #bytes = 0;
   /** A lone high surrogate at the end of a delta waits for its other half. */
   #carry = '';
-  #types: BlockType[] = [];
+  #types: BlockType[];
   #journal: JournalEntry[] = [];
-  #packs = 0;
+  #packs: number;
 
   constructor(options: StepWriterOptions) {
     this.options = options;
     this.lastActivityMs = options.clock.nowMs();
+    const blocks = options.resume?.blocks ?? [];
+    this.#types = blocks.map((block) => block.type);
+    this.#bytes = blocks.reduce((sum, block) => sum + utf8Length(block.text), 0);
+    this.#packs = blocks.length === 0 ? 0 : 1;
   }
 
   blockStart(index: number, type: BlockType): void {
@@ -94,6 +107,20 @@ export class StepWriter implements StepSink {
     this.lastActivityMs = this.options.clock.nowMs();
   }
 
+  runsInBackground(run: ProviderRun): void {
+    if (this.#closed) return;
+    this.#run = run;
+    if (this.options.resume?.ref === run.ref) return;
+    this.#awaitsRef = true;
+    this.options.onProviderRef(run.ref);
+  }
+
+  /** The run can be found again by whoever comes next: what waited is shown. */
+  providerRefSaved(): void {
+    this.#awaitsRef = false;
+    if (this.#pending.length > 0) this.#schedule();
+  }
+
   /** From here on what is streamed waits: a durable batch has reserved the next positions. */
   hold(): void {
     this.#held = true;
@@ -104,9 +131,9 @@ export class StepWriter implements StepSink {
     if (this.#pending.length > 0) this.#schedule();
   }
 
-  /** Emits what waits, unless a batch is in flight. */
+  /** Emits what waits, unless it has to wait on. */
   flush(): void {
-    if (this.#held) return;
+    if (this.#held || this.#awaitsRef) return;
     this.#cancelTimer?.();
     this.#cancelTimer = null;
     if (this.#pending.length === 0) return;
@@ -131,7 +158,10 @@ export class StepWriter implements StepSink {
     this.#journal = [];
     this.#packs += 1;
     const { turn, step, attemptNumber, log } = this.options;
-    return { turn, step, attempt: attemptNumber, pack: this.#packs, position: log.top, entries };
+    const pack = { turn, step, attempt: attemptNumber, pack: this.#packs, position: log.top, entries };
+    // Only when nothing waits here is what came up to the cursor in this pack and those before it.
+    const isExact = this.#pending.length === 0 && this.#carry === '';
+    return this.#run !== null && isExact ? { ...pack, cursor: this.#run.cursor() } : pack;
   }
 
   #add(item: Pending): void {
@@ -140,7 +170,7 @@ export class StepWriter implements StepSink {
   }
 
   #schedule(): void {
-    if (this.#held || this.#cancelTimer !== null) return;
+    if (this.#held || this.#awaitsRef || this.#cancelTimer !== null) return;
     const { clock, mergeWindowMs } = this.options;
     const waitMs = this.#lastFlushMs + mergeWindowMs - clock.nowMs();
     if (waitMs <= 0) {

@@ -13,6 +13,8 @@ function built(items: readonly PromptItem[], system: readonly string[] = []): Re
     maxOutputTokens: 99,
     attemptNumber: 1,
     trace: null,
+    background: false,
+    resume: null,
     ...ids,
   };
   return anthropicRequest(request);

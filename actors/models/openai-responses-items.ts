@@ -49,6 +49,19 @@ export function shownContent(item: JsonObject): readonly { readonly index: numbe
   });
 }
 
+/** What of a reasoning item is shown: its summary, else its text; null when both are kept from us. */
+export function shownReasoning(item: JsonObject): string | null {
+  for (const [field, between] of [
+    ['summary', '\n\n'],
+    ['content', ''],
+  ] as const) {
+    const parts: readonly unknown[] = Array.isArray(item[field]) ? (item[field] as unknown[]) : [];
+    const texts = parts.flatMap((part) => (isObject(part) ? [asString(part['text']) ?? ''] : []));
+    if (texts.length > 0) return texts.join(between);
+  }
+  return null;
+}
+
 export function isRefusal(item: JsonObject): boolean {
   const content: readonly unknown[] = Array.isArray(item['content']) ? (item['content'] as unknown[]) : [];
   return content.some((part) => isObject(part) && part['type'] === 'refusal');

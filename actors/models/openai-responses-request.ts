@@ -22,7 +22,8 @@ export function responsesRequest(request: ModelRequest): ResponseCreateParamsStr
     max_output_tokens: request.maxOutputTokens,
     // Requests of one chat share their beginning: this sends them where that is cached.
     prompt_cache_key: request.chat,
-    store: false,
+    store: request.background,
+    ...(request.background ? { background: true } : {}),
     stream: true,
     // The padding of deltas to one length is for networks that others listen to; TLS to the provider is not one.
     stream_options: { include_obfuscation: false },

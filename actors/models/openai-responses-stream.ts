@@ -4,14 +4,17 @@
 // Raw, because the SDK's own helper takes a body that was cut for a whole one: only `response.completed`, `incomplete` or
 // `failed` makes `complete` true. Unknown events and items are let through: the API adds them without a new version.
 
-import { TextGuard } from './text-guard.ts';
 import type { BlockType, Usage } from '../../protocol/content.ts';
+import { cleanText } from '../../protocol/text.ts';
+import type { ResumedRun } from '../background-run.ts';
 import type { ProviderBlocks, StepSink } from '../ports.ts';
 import { type JsonObject, asCount, asString, isObject } from './json.ts';
+import { formatCursor, parseCursor } from './openai-cursor.ts';
 import { statedError } from './openai-errors.ts';
-import { encodeItems, isRefusal, itemsForPrompt, shownContent } from './openai-responses-items.ts';
+import { encodeItems, isRefusal, itemsForPrompt, shownContent, shownReasoning } from './openai-responses-items.ts';
 import { modelError } from './provider-errors.ts';
 import type { Answer, AnswerEnd } from './stream-attempt.ts';
+import { TextGuard } from './text-guard.ts';
 
 /** The rule of thumb for English; only for output that the provider never counted for us. */
 const CHARS_PER_TOKEN = 4;
@@ -20,7 +23,7 @@ const CHARS_PER_TOKEN = 4;
 type LiveBlock = {
   readonly shown: number;
   readonly guard: TextGuard;
-  /** As the provider sent it so far. */
+  /** As it was shown so far. */
   text: string;
   ended: boolean;
 };
@@ -32,6 +35,10 @@ export class ResponseAccumulator implements Answer {
   readonly #blocks = new Map<string, LiveBlock>();
   /** Finished items by output index. */
   readonly #items = new Map<number, JsonObject>();
+  #ref: string | null = null;
+  #sequence = -1;
+  /** The whole answer does not go on where the shown text ends. */
+  #differs = false;
   #accepted = false;
   #refused = false;
   #outputChars = 0;
@@ -39,9 +46,28 @@ export class ResponseAccumulator implements Answer {
   #end: AnswerEnd | null = null;
 
   /** `inputTokens`: an estimate of the prompt, for an attempt that does not see its end. */
-  constructor(sink: StepSink, inputTokens: number) {
+  constructor(sink: StepSink, inputTokens: number, resume: ResumedRun | null = null) {
     this.#sink = sink;
     this.#inputTokens = inputTokens;
+    if (resume === null) return;
+    const cursor = parseCursor(resume.cursor);
+    this.#accepted = true;
+    this.#sequence = cursor.sequence;
+    for (const [shown, { text, ended }] of resume.blocks.entries()) {
+      const [key = `?${shown}`, held = ''] = cursor.blocks[shown] ?? [];
+      this.#blocks.set(key, { shown, guard: new TextGuard(held), text, ended });
+    }
+    this.#announce(resume.ref);
+  }
+
+  /** The provider's id of the response; null before it said so. */
+  get ref(): string | null {
+    return this.#ref;
+  }
+
+  /** Of the last event that came; -1 before the first one. */
+  get sequence(): number {
+    return this.#sequence;
   }
 
   get complete(): boolean {
@@ -51,11 +77,28 @@ export class ResponseAccumulator implements Answer {
   /** Takes one event of the stream, whatever it is. */
   apply(event: unknown): void {
     if (this.complete || !isObject(event)) return;
+    const sequence = asCount(event['sequence_number']);
+    // A stream that was taken up again may begin with what came before.
+    if (sequence !== null && sequence <= this.#sequence) return;
+    this.#take(event);
+    // Behind the event: the cursor says that all up to it is in the sink.
+    this.#sequence = sequence ?? this.#sequence;
+  }
+
+  /** The resource of a response that is over, in place of the rest of its events. */
+  applyWhole(response: unknown): void {
+    if (this.complete || !isObject(response)) return;
+    this.#stop(response);
+    if (!this.#differs) return;
+    this.#end = { kind: 'failed', error: modelError('cut', 'the answer does not go on where it broke off') };
+  }
+
+  #take(event: JsonObject): void {
     switch (event['type']) {
       case 'response.created':
       case 'response.queued':
       case 'response.in_progress':
-        this.#accepted = true;
+        this.#accept(event['response']);
         return;
       case 'response.output_item.added':
         this.#itemAdded(event);
@@ -121,6 +164,23 @@ export class ResponseAccumulator implements Answer {
     };
   }
 
+  #accept(response: unknown): void {
+    this.#accepted = true;
+    if (!isObject(response) || response['background'] !== true) return;
+    const id = asString(response['id']);
+    if (id !== null && /^[\w-]{1,200}$/u.test(id) && this.#ref === null) this.#announce(id);
+  }
+
+  #announce(ref: string): void {
+    this.#ref = ref;
+    const cursor = (): string =>
+      formatCursor({
+        sequence: this.#sequence,
+        blocks: Array.from(this.#blocks, ([key, { guard }]) => [key, guard.held] as const),
+      });
+    this.#sink.runsInBackground({ ref, cursor });
+  }
+
   #itemAdded(event: JsonObject): void {
     const key = itemKey(event);
     // Reasoning shows from its start, even when its text is kept from us; a text only once there is some.
@@ -136,10 +196,7 @@ export class ResponseAccumulator implements Answer {
   #keep(index: number, item: JsonObject): void {
     this.#items.set(index, item);
     if (isRefusal(item)) this.#refused = true;
-    if (item['type'] === 'reasoning') {
-      const live = this.#blocks.get(String(index));
-      if (live !== undefined) this.#close(live);
-    }
+    if (item['type'] === 'reasoning') this.#finish(String(index), 'reasoning', shownReasoning(item));
     if (item['type'] !== 'message') return;
     for (const { index: part, text } of shownContent(item)) this.#finish(`${index}/${part}`, 'text', text);
   }
@@ -148,22 +205,31 @@ export class ResponseAccumulator implements Answer {
     if (key === null || piece === null || piece === '') return;
     const live = this.#block(key, type);
     if (live.ended) return;
-    live.text += piece;
-    this.#outputChars += piece.length;
-    const text = live.guard.push(piece);
+    this.#show(live, live.guard.push(piece), piece.length);
+  }
+
+  #show(live: LiveBlock, text: string, chars: number): void {
+    this.#outputChars += chars;
+    live.text += text;
     if (text !== '') this.#sink.blockDelta(live.shown, text);
   }
 
   /** A part is whole: `text` is all of it, deltas or not. */
   #finish(key: string | null, type: BlockType, text: string | null): void {
     if (key === null) return;
-    const before = this.#blocks.get(key);
-    const shown = before?.text ?? '';
-    if (before?.ended !== true && text !== null && text.startsWith(shown)) {
-      this.#append(key, type, text.slice(shown.length));
+    const known = this.#blocks.get(key);
+    const whole = text === null ? null : cleanText(text);
+    const fits = whole?.startsWith(known?.text ?? '') ?? false;
+    if (whole !== null && !fits) this.#differs = true;
+    if (known === undefined && (whole ?? '') === '') return;
+    const live = this.#block(key, type);
+    if (live.ended) return;
+    if (whole !== null && fits) {
+      // What the guard held back is in the whole text, with its other half.
+      live.guard.flush();
+      this.#show(live, whole.slice(live.text.length), whole.length - live.text.length);
     }
-    const live = this.#blocks.get(key);
-    if (live !== undefined) this.#close(live);
+    this.#close(live);
   }
 
   #block(key: string, type: BlockType): LiveBlock {

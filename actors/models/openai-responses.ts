@@ -1,6 +1,9 @@
 // OpenAI Responses through the official SDK: one attempt of one step, raw events, our own accumulation.
 
+import type OpenAI from 'openai';
+
 import type { AttemptResult, Clock, ModelClient, ModelRequest, StepSink } from '../ports.ts';
+import { cancelRun, readInBackground } from './openai-background.ts';
 import { OPENAI_BASE_URL, OPENAI_REQUEST_ID, openAiClient } from './openai-client.ts';
 import { classifyOpenAiError } from './openai-errors.ts';
 import { estimatedInputTokens, responsesRequest } from './openai-responses-request.ts';
@@ -19,26 +22,37 @@ export type OpenAiOptions = {
 export function openAiModel(options: OpenAiOptions): ModelClient {
   return {
     stream: (request, sink, signal) => stream(options, { request, sink, signal }),
+    cancel: (ref) => cancelRun(client(options, { trace: null }, NOBODY), options.clock, ref),
   };
+}
+
+const NOBODY = { activity: (): void => undefined };
+
+function client(
+  { apiKey, baseUrl }: OpenAiOptions,
+  request: Pick<ModelRequest, 'trace'>,
+  sink: Pick<StepSink, 'activity'>,
+): OpenAI {
+  return openAiClient({ apiKey, baseUrl: baseUrl ?? OPENAI_BASE_URL }, request, sink);
 }
 
 type Call = { readonly request: ModelRequest; readonly sink: StepSink; readonly signal: AbortSignal };
 
 async function stream(options: OpenAiOptions, { request, sink, signal }: Call): Promise<AttemptResult> {
-  const { apiKey, baseUrl, clock } = options;
+  const { clock } = options;
+  const { background, resume } = request;
   const body = responsesRequest(request);
-  const answer = new ResponseAccumulator(sink, body === null ? 0 : estimatedInputTokens(body));
+  const answer = new ResponseAccumulator(sink, body === null ? 0 : estimatedInputTokens(body), resume);
   if (body === null) {
     const error = modelError('bad_request', 'there is no message to answer');
     return attemptResult(signal.aborted ? { how: 'aborted', requestId: null } : { how: 'failed', error }, answer);
   }
-  const sdk = openAiClient({ apiKey, baseUrl: baseUrl ?? OPENAI_BASE_URL }, request, sink);
-  const source = {
-    clock,
-    requestIdHeader: OPENAI_REQUEST_ID,
-    drainMs: DRAIN_MS,
-    open: (requestSignal: AbortSignal) => sdk.responses.create(body, { signal: requestSignal }).withResponse(),
-    classify: classifyOpenAiError,
-  };
+  const sdk = client(options, request, sink);
+  const open = (requestSignal: AbortSignal) => sdk.responses.create(body, { signal: requestSignal }).withResponse();
+  if (background || resume !== null) {
+    const run = { sdk, clock, sink, answer, signal };
+    return attemptResult(await readInBackground(run, resume === null ? open : null), answer);
+  }
+  const source = { clock, requestIdHeader: OPENAI_REQUEST_ID, drainMs: DRAIN_MS, open, classify: classifyOpenAiError };
   return attemptResult(await readStream(source, answer, signal), answer);
 }

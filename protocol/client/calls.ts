@@ -21,6 +21,8 @@ export type NewChat = {
   readonly systemPrompt?: string;
   readonly labels?: Readonly<Record<string, string>>;
   readonly parent?: ChatId;
+  /** Turns go on at the provider while their node is gone; slower to begin with. For long and expensive ones. */
+  readonly background?: boolean;
 };
 
 export type NewMessage = {
@@ -79,13 +81,14 @@ export type Model = { readonly id: string; readonly isDefault: boolean };
 
 export type PartSlice = { readonly offset: number; readonly text: string; readonly more: boolean };
 
-export function newChatArgs({ title, model, systemPrompt, labels, parent }: NewChat): Args {
+export function newChatArgs({ title, model, systemPrompt, labels, parent, background }: NewChat): Args {
   return {
     title,
     model,
     system_prompt: systemPrompt,
     labels,
     parent: parent === undefined ? undefined : uuidToBytes(parent),
+    background,
   };
 }
 

@@ -59,6 +59,8 @@ export class Stage {
   readonly attempts: PlayedAttempt[] = [];
   /** Whose feed has moved, once per commit that moved it. */
   readonly fed: string[] = [];
+  /** Runs at the provider that were given up. */
+  readonly cancelled: string[] = [];
   /** The calls of the store that wait until the test lets them go on; null: none waits. */
   readonly store: ChatStore;
   readonly host: NodeChatHost;
@@ -91,8 +93,9 @@ export class Stage {
     return { ok: reply.ok, body: decodeBody(reply.body) };
   }
 
-  async create(parent?: ChatId): Promise<ChatId> {
-    const { body } = await this.command('chats.create', parent === undefined ? {} : { parent: uuidToBytes(parent) });
+  async create(parent?: ChatId, args: Args = {}): Promise<ChatId> {
+    const under = parent === undefined ? {} : { parent: uuidToBytes(parent) };
+    const { body } = await this.command('chats.create', { ...args, ...under });
     const { chat } = body as { readonly chat: { readonly id: Uint8Array } };
     return must(uuidFromBytes<ChatId>(chat.id), 'a chat has an id of 16 bytes');
   }
@@ -124,6 +127,7 @@ export class Stage {
       client: {
         stream: (request, sink, signal) =>
           new Promise((resolve) => this.attempts.push(playedAttempt({ request, sink, signal, resolve }))),
+        cancel: (ref) => void this.cancelled.push(ref),
       },
       provider: 'test',
       providerModel: 'test-1',

@@ -30,6 +30,8 @@ function setUp() {
     turn: TURN,
     step: 1,
     attemptNumber: 1,
+    resume: null,
+    onProviderRef: (ref) => calls.push(ref),
     onFirstBlock: () => calls.push('first block'),
     onOverflow: () => calls.push('overflow'),
     onFault: () => calls.push('fault'),

@@ -1,5 +1,6 @@
 // What tests of model clients share: clocks, a sink that records, requests.
 
+import type { ProviderRun } from '../../actors/background-run.ts';
 import { SystemClock } from '../../gateway/system-ports.ts';
 import type { BlockType, Usage } from '../../protocol/content.ts';
 import type { AttemptId, ChatId } from '../../protocol/ids.ts';
@@ -62,6 +63,8 @@ export type SinkCall =
 export class RecordingSink implements StepSink {
   readonly calls: SinkCall[] = [];
   activities = 0;
+  /** What the provider runs in the background, as it was announced. */
+  run: ProviderRun | null = null;
   #waiters: { readonly holds: () => boolean; readonly resolve: () => void }[] = [];
 
   blockStart(index: number, type: BlockType): void {
@@ -78,6 +81,11 @@ export class RecordingSink implements StepSink {
 
   usage(usage: Usage): void {
     this.#record({ call: 'usage', usage });
+  }
+
+  runsInBackground(run: ProviderRun): void {
+    this.run = run;
+    this.#wake();
   }
 
   activity(): void {
@@ -146,6 +154,8 @@ export function modelRequest(prompt: string | readonly PromptItem[], change: Par
     attempt: '018f0000-0000-7000-8000-000000000002' as AttemptId,
     attemptNumber: 1,
     trace: null,
+    background: false,
+    resume: null,
     ...change,
   };
 }

@@ -15,8 +15,9 @@ import { uuidFromBytes, type ChatId, type Epoch, type OwnerId } from '../../prot
 import { formatPosition, type Position } from '../../protocol/position.ts';
 import type { CommandRequest } from '../../actors/host/api.ts';
 import { commandKey, type MemoryTables } from './memory-tables.ts';
+import type { Run } from './background-model.ts';
 import type { SimClock } from './clock.ts';
-import type { Generated } from './model.ts';
+import type { Generated } from './generated.ts';
 import { SlowReaderAudit } from './slow-reader-audit.ts';
 import type { Trace } from './trace.ts';
 
@@ -62,6 +63,8 @@ export const SIGHTS = [
   /** A chat was loaded in mid-turn, or was given up in order. */
   'takeover',
   'released',
+  /** A run in the background was taken up behind a crash. */
+  'takenUp',
   /** A message that ends where its attempt was lost or stopped. */
   'interrupted',
   /** A whole tree was archived. */
@@ -80,6 +83,7 @@ export type Sight = (typeof SIGHTS)[number];
 export class Audit {
   readonly sights = new Map<Sight, number>(SIGHTS.map((sight) => [sight, 0]));
   readonly tables: MemoryTables;
+  readonly runs = new Map<string, Run>();
   readonly generated = new Map<string, Generated>();
   readonly #trace: Trace;
   readonly slowReaders: SlowReaderAudit;
@@ -95,6 +99,8 @@ export class Audit {
   readonly #prompts = new Map<ChatId, readonly string[]>();
   /** Attempt → the epoch in which its text was taken back in order. */
   readonly #resets = new Map<string, Epoch>();
+  /** Attempts that went on in another epoch than the one that opened them. */
+  readonly #takenUp = new Set<string>();
 
   constructor(tables: MemoryTables, trace: Trace, clock: SimClock) {
     this.tables = tables;
@@ -123,7 +129,16 @@ export class Audit {
 
   /** Whether that epoch took the attempt's text back in order: a snapshot need not say so again. */
   wasReset(attempt: Attempt, epoch: Epoch): boolean {
-    return this.#resets.get(attemptKey(attempt)) === epoch;
+    const reset = this.#resets.get(attemptKey(attempt));
+    // The text of an attempt that was taken up lived on: its reset in that later epoch is one in order too.
+    return reset === epoch || (reset !== undefined && reset > epoch && this.#takenUp.has(attemptKey(attempt)));
+  }
+
+  /** A run in the background goes on in this epoch. */
+  onTakenUp(request: ModelRequest): void {
+    this.saw('takenUp');
+    const row = this.tables.attempts.get(request.attempt);
+    if (row !== undefined) this.#takenUp.add(attemptKey(row.opening));
   }
 
   // --------------------------------------------------------------------------------------------------- database

@@ -124,7 +124,8 @@ export class Device {
 
   async create(parent: ChatId | null): Promise<void> {
     const chat = parent === null ? {} : { parent };
-    const sent = await this.command('chats.create', null, newChatArgs({ title: 'a chat', ...chat }));
+    const background = this.options.random.chance(0.4);
+    const sent = await this.command('chats.create', null, newChatArgs({ title: 'a chat', background, ...chat }));
     if (sent.outcome !== 'acked') return;
     this.options.onChat(readResult(sent.result, parseChatResult).id, sent.owner);
   }

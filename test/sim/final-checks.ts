@@ -1,6 +1,6 @@
 // What must hold when the faults are over and everything has come to rest.
 
-import type { NewMessage } from '../../actors/ports.ts';
+import type { AttemptOpening, NewMessage } from '../../actors/ports.ts';
 import type { Chat, ChatState } from '../../protocol/client/index.ts';
 import type { ChatId } from '../../protocol/ids.ts';
 import { canonical, isSame } from './audit.ts';
@@ -39,6 +39,7 @@ export function checkStorage(world: World): void {
     for (const message of row.messages) checkGenerated(world, row, message);
   }
   for (const sent of world.sent.values()) checkEffect(world, sent);
+  checkRuns(world);
 }
 
 /** (g): the whole text of a completed attempt, the beginning of any other. */
@@ -56,6 +57,25 @@ function checkGenerated({ audit }: World, row: ChatRow, message: NewMessage): vo
   } else if (generated.outcome !== 'completed' || !isSame(said, kept)) {
     audit.fail('(g)', `${which} holds ${canonical(kept)}, the model said ${canonical(said)} and ${generated.outcome}`);
   }
+}
+
+/**
+ * (P10): nothing is paid twice. What a turn was told of an attempt is not bought again from another one while the first
+ * could have been taken up: text was shown only once its run was durable, and a durable run is lost only with its turn.
+ */
+function checkRuns({ tables, audit }: World): void {
+  const attempts = [...tables.attempts.values()];
+  for (const { opening, settlement, chat } of attempts) {
+    if (settlement?.outcome !== 'lost' || !audit.runs.has(`run-${opening.id}`)) continue;
+    const isShown = tables.chats.get(chat)?.messages.some(({ id }) => id === opening.id) ?? false;
+    const isAgain = attempts.some(({ opening: other }) => other.turn === opening.turn && isAfter(other, opening));
+    if (opening.providerRef === undefined ? isShown : isAgain)
+      audit.fail('P10', `run-${opening.id} was paid for nothing`);
+  }
+}
+
+function isAfter(a: AttemptOpening, b: AttemptOpening): boolean {
+  return a.step > b.step || (a.step === b.step && a.attempt > b.attempt);
 }
 
 /** (c): what was acknowledged took effect once, what was refused never, anything else at most once. */

@@ -35,6 +35,12 @@ export function commit(tables: MemoryTables, intent: CommitIntent): CommitResult
   for (const opening of intent.attemptsOpened) {
     tables.attempts.set(opening.id, { chat: intent.chat, epoch: intent.epoch, opening, settlement: null });
   }
+  for (const { id, providerRef } of intent.attemptsReferenced) {
+    const attempt = tables.attempts.get(id);
+    if (attempt?.chat === intent.chat && attempt.settlement === null) {
+      tables.attempts.set(id, { ...attempt, opening: { ...attempt.opening, providerRef } });
+    }
+  }
   for (const settlement of intent.attemptsSettled) {
     const attempt = tables.attempts.get(settlement.id);
     if (attempt?.chat === intent.chat && attempt.settlement === null) attempt.settlement = settlement;
@@ -162,7 +168,7 @@ export function create(tables: MemoryTables, { chat, command, reply }: Creation)
   const parent = chat.parent === null ? undefined : tables.chats.get(chat.parent);
   if (chat.parent !== null && parent?.chat.owner !== chat.owner) return { outcome: 'no_parent' };
   if (parent?.chat.archived === true) return { outcome: 'parent_archived' };
-  const { id, owner, title, model, labels, createdAtMs, systemPrompt } = chat;
+  const { id, owner, title, model, labels, background, createdAtMs, systemPrompt } = chat;
   const created: Chat = {
     id,
     owner,
@@ -172,6 +178,7 @@ export function create(tables: MemoryTables, { chat, command, reply }: Creation)
     status: 'waiting',
     archived: false,
     model,
+    ...(background ? { background: true } : {}),
     last_error: null,
     last_turn: null,
     labels,

@@ -7,28 +7,25 @@ import type {
   ModelBinding,
   ModelClient,
   ModelDirectory,
-  ModelError,
   ModelErrorKind,
   ModelRequest,
   StepSink,
-  StopReason,
 } from '../../actors/ports.ts';
 import type { BlockType, Usage } from '../../protocol/content.ts';
+import { playRun, type Run, runRef } from './background-model.ts';
+import type { Ending, Generated } from './generated.ts';
 import type { Faults } from './faults.ts';
 import type { SimRandom } from './random.ts';
 
 export const MODEL_ID = 'simulated';
 
-/** What the provider has generated in one attempt. */
-export type Generated = {
-  readonly request: ModelRequest;
-  readonly blocks: { readonly type: BlockType; text: string }[];
-  outcome: AttemptResult['outcome'] | 'lost';
-};
-
 /** What all nodes share: the provider does not die with them. */
 export type Provider = {
   readonly generated: Map<string, Generated>;
+  /** What it runs in the background, by its id. */
+  readonly runs: Map<string, Run>;
+  /** Called when one of them is taken up. */
+  readonly onTakenUp: (request: ModelRequest) => void;
   /** Called with each request before it is answered. */
   readonly onRequest: (request: ModelRequest) => void;
 };
@@ -43,13 +40,24 @@ export type SimModelOptions = {
 /** Pairs and marks that a chunk may cut in two. */
 const WORDS = ['stone ', 'river ', 'Größe ', '漢字 ', '😀', '👩‍👧 ', 'cafe\u0301 ', '\n', 'lamp ', 'a '] as const;
 
-type Ending =
-  | { readonly kind: 'completed'; readonly stopReason: StopReason }
-  | { readonly kind: 'failed'; readonly error: ModelError }
-  | { readonly kind: 'silent' };
-
 export function simModels(options: SimModelOptions): ModelDirectory {
-  const client: ModelClient = { stream: (request, sink, signal) => new Reply(options, request, sink).play(signal) };
+  const { clock, provider } = options;
+  const { runs } = provider;
+  const client: ModelClient = {
+    stream: (request, sink, signal) => {
+      const { resume } = request;
+      if (resume !== null) {
+        provider.onTakenUp(request);
+        return playRun(resume.ref, resume, { clock, runs, sink, signal });
+      }
+      const reply = new Reply(options, request, sink);
+      return request.background ? reply.playInBackground(signal) : reply.play(signal);
+    },
+    cancel: (ref) => {
+      const run = runs.get(ref);
+      if (run !== undefined) run.isOver = true;
+    },
+  };
   const binding: ModelBinding = {
     client,
     provider: 'simulation',
@@ -91,6 +99,27 @@ class Reply {
     const said = ending.kind === 'completed' ? chunks : chunks.slice(0, Math.ceil(chunks.length / 2));
     await this.#stream(said, ending.kind === 'completed');
     return this.#end(ending);
+  }
+
+  /** All that it will say is settled before it says anything. */
+  async playInBackground(signal: AbortSignal): Promise<AttemptResult> {
+    signal.addEventListener('abort', () => this.#abort(), { once: true });
+    if (signal.aborted) return this.#aborted();
+    const { clock, provider, random, faults, ...rest } = this.#options;
+    await this.#wait(random.int(1, 60));
+    const ending = this.#drawEnding();
+    const all = joinHalves(this.#drawChunks());
+    const chunks = ending.kind === 'completed' ? all : all.slice(0, Math.ceil(all.length / 2));
+    const paceMs = faults.strikes('modelSlow') ? 400 : random.int(0, 40);
+    let atMs = clock.nowMs();
+    const run = { chunks, atMs: chunks.map(() => (atMs += random.int(0, paceMs))), ending, isOver: false };
+    for (const { block, type, text } of chunks) {
+      const said = (this.#generated.blocks[block] ??= { type, text: '' });
+      said.text += text;
+    }
+    const ref = runRef(this.#generated.request);
+    provider.runs.set(ref, { ...run, generated: this.#generated });
+    return playRun(ref, null, { ...rest, clock, runs: provider.runs, sink: this.#sink, signal });
   }
 
   async #stream(chunks: readonly Chunk[], isWhole: boolean): Promise<void> {
@@ -197,6 +226,18 @@ class Reply {
       };
     });
   }
+}
+
+/** An adapter that runs in the background hands over whole code points: what it holds back is in its cursor. */
+function joinHalves(chunks: readonly Chunk[]): readonly Chunk[] {
+  const whole: Chunk[] = [];
+  for (const chunk of chunks) {
+    const last = whole.at(-1);
+    if (last !== undefined && !last.text.isWellFormed())
+      whole[whole.length - 1] = { ...last, text: last.text + chunk.text };
+    else whole.push(chunk);
+  }
+  return whole;
 }
 
 type Chunk = { readonly block: number; readonly type: BlockType; readonly text: string };

@@ -38,6 +38,10 @@ export const PLANTS = {
   resumeOffByOne: () => ({ host: (host) => ({ ...bound(host), attach: attachWith(host, fromOneLater) }) }),
   /** The database takes the commits of epochs that are over. */
   staleEpoch: () => ({ database: withoutEpochCheck }),
+  /** Text is shown though the provider's run of it was never saved: whoever comes next cannot take it up. */
+  unsavedRun: () => ({
+    store: (store) => override(store, { commit: (intent) => store.commit({ ...intent, attemptsReferenced: [] }) }),
+  }),
   /** A failed attempt that is tried again does not take its text back. */
   missingReset: () => ({ patch: swallowResets }),
   /** A reader that has fallen behind misses the first event when it goes on. */

@@ -110,7 +110,16 @@ export class World {
     const id = uuidV7<CommandId>(START_MS, this.random.bytes(10));
     const chat = chatIdOf(owner, id);
     const command = { principal: owner, id, name: 'chats.create', argsHash: new Uint8Array(32), createdAtMs: START_MS };
-    const created = { id: chat, owner, parent: null, title: 'old', model: MODEL_ID, systemPrompt: null, labels: {} };
+    const created = {
+      id: chat,
+      owner,
+      parent: null,
+      title: 'old',
+      model: MODEL_ID,
+      systemPrompt: null,
+      labels: {},
+      background: false,
+    };
     const reply = { ok: true, body: new Uint8Array(1) };
     create(this.tables, { chat: { ...created, createdAtMs: START_MS }, command, reply: () => reply });
     const row = must(this.tables.chats.get(chat), 'it was created just now');
@@ -136,7 +145,12 @@ export class World {
       clock: this.clock,
       random: this.random.fork(),
       faults: this.faults,
-      provider: { generated: this.audit.generated, onRequest: (request) => this.audit.onRequest(request) },
+      provider: {
+        generated: this.audit.generated,
+        runs: this.audit.runs,
+        onTakenUp: (request) => this.audit.onTakenUp(request),
+        onRequest: (request) => this.audit.onRequest(request),
+      },
       database: this.#database,
       store: new MemoryStore(this.tables, id),
       settings: this.#settings,

@@ -34,6 +34,7 @@ function creationOf(owner: OwnerId, parent: ChatId | null = null): Creation {
       model: 'scripted',
       systemPrompt: 'be brief',
       labels: { a: 'b' },
+      background: false,
       createdAtMs: NOW_MS,
     },
     command: {

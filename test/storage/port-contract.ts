@@ -113,6 +113,25 @@ function commits(store: () => ChatStore): void {
     expect((await takeChat(store(), chat)).openAttempts).toEqual([]);
   });
 
+  test('[P10] what the provider runs for an open attempt, and how far a pack reaches into it, come back', async () => {
+    const { chat } = await createTaken(store());
+    const turn = newId<TurnId>();
+    const attempt = attemptOf(turn);
+    const reference = { id: attempt.id, providerRef: 'resp_1' };
+    const running = { id: turn, model: 'm', step: 1, attempt: 1, stopping: null, retry: null, recoveries: 0 };
+    const first = { turn, step: 1, attempt: 1, pack: 1, position: at(1, 5), entries: [], cursor: '{"sequence":7}' };
+    await store().commit(intentOf(chat, 1, { attemptsOpened: [attempt], patch: { turn: running } }));
+    expect(await store().commit(intentOf(chat, 1, { attemptsReferenced: [reference], journal: [first] }))).toEqual(
+      COMMITTED,
+    );
+    const record = await takeChat(store(), chat);
+    expect(record.openAttempts).toEqual([{ ...attempt, providerRef: 'resp_1' }]);
+    expect(record.journal).toEqual([first]);
+    // A stale epoch writes none of it.
+    const stale = await store().commit(intentOf(chat, 1, { attemptsReferenced: [{ ...reference, providerRef: 'x' }] }));
+    expect(stale).toMatchObject({ outcome: 'stale' });
+  });
+
   test('[P5] the journal holds the packs of the turn’s step until it is cleared', async () => {
     const { chat } = await createTaken(store());
     const id = newId<TurnId>();
@@ -187,7 +206,7 @@ function activations(store: () => ChatStore): void {
     const chat = { id: newId<ChatId>(), owner, parent: null, title: null, model: 'm', systemPrompt: 's', labels: {} };
     const command = { principal: owner, id: newId<CommandId>(), name: 'chats.create', argsHash: new Uint8Array(32) };
     const make = (byte: number): ReturnType<ChatStore['create']> =>
-      store().create({ ...chat, createdAtMs: NOW_MS }, { ...command, createdAtMs: NOW_MS }, () => ({
+      store().create({ ...chat, background: true, createdAtMs: NOW_MS }, { ...command, createdAtMs: NOW_MS }, () => ({
         ok: true,
         body: new Uint8Array([byte]),
       }));
@@ -217,7 +236,7 @@ function refusals(store: () => ChatStore): void {
     expect([...valueOf(await refuse(2)).reply.body]).toEqual([1]);
     const chat = { id: newId<ChatId>(), owner, parent: null, title: null, model: 'm', systemPrompt: null, labels: {} };
     const reply = { ok: true, body: new Uint8Array([3]) };
-    const made = await store().create({ ...chat, createdAtMs: NOW_MS }, command, () => reply);
+    const made = await store().create({ ...chat, background: true, createdAtMs: NOW_MS }, command, () => reply);
     expect(made).toMatchObject({ outcome: 'repeated', row: { reply: { ok: false } } });
   });
 }

@@ -256,7 +256,17 @@ test('[P3] create: a reply that got lost is fetched again, for one chat', async 
     const id = newId<ChatId>();
     const owner = `owner-${fault}` as never;
     const result = await store.store.create(
-      { id, owner, parent: null, title: null, model: 'm', systemPrompt: null, labels: {}, createdAtMs: 1 },
+      {
+        id,
+        owner,
+        parent: null,
+        title: null,
+        model: 'm',
+        systemPrompt: null,
+        labels: {},
+        background: false,
+        createdAtMs: 1,
+      },
       { principal: owner, id: newId(), name: 'chats.create', argsHash: new Uint8Array(32), createdAtMs: 1 },
       () => ({ ok: true, body: new Uint8Array([7]) }),
     );
