@@ -50,6 +50,9 @@ export async function runCommand(session: CommandHost, input: Input): Promise<vo
       return history(session, input.count);
     case 'rename':
       return rename(session, input.title);
+    case 'read':
+      await session.handle.read();
+      return;
     case 'archive':
       await session.client.archive(session.handle.id);
       return;

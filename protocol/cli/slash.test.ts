@@ -14,6 +14,7 @@ const CASES: readonly (readonly [line: string, input: Input])[] = [
   ['/history', { kind: 'history', count: HISTORY_DEFAULT }],
   ['/history 3', { kind: 'history', count: 3 }],
   ['/rename a b', { kind: 'rename', title: 'a b' }],
+  ['/read', { kind: 'read' }],
   ['/archive', { kind: 'archive' }],
   ['/unarchive', { kind: 'unarchive' }],
   ['/stop', { kind: 'stop' }],

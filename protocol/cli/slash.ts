@@ -9,6 +9,7 @@ export type Input =
   | { readonly kind: 'open'; readonly which: string }
   | { readonly kind: 'history'; readonly count: number }
   | { readonly kind: 'rename'; readonly title: string }
+  | { readonly kind: 'read' }
   | { readonly kind: 'archive' }
   | { readonly kind: 'unarchive' }
   | { readonly kind: 'stop' }
@@ -25,6 +26,7 @@ export const SLASH_HELP: readonly string[] = [
   '/open <n|id>       go on in a chat of the list',
   `/history [n]       the last n messages (${HISTORY_DEFAULT})`,
   '/rename <title>    give this chat a title',
+  '/read              everything in this chat counts as read, on all your devices',
   '/archive           archive this chat, and with it those below it',
   '/unarchive         bring it back',
   '/stop              stop the turn (as Ctrl-C does)',
@@ -60,6 +62,7 @@ function parseCommand(name: string, rest: string): Input {
     case 'list':
       if (rest !== '' && rest !== 'archived') return wrong('Say /list, or /list archived.');
       return { kind: 'list', archived: rest === 'archived' };
+    case 'read':
     case 'archive':
     case 'unarchive':
     case 'stop':

@@ -1,5 +1,6 @@
 // Chats and their messages as they are listed and looked back at.
-import type { Chat, ChatState, Message } from '../client/index.ts';
+import { LIMITS } from '../limits.ts';
+import type { ChatState, ChatSummary, Message } from '../client/index.ts';
 import { type Action, renderMessage } from './render.ts';
 import { sanitizeLine } from './sanitize.ts';
 import { describeError } from './wording.ts';
@@ -32,20 +33,27 @@ export function transcript(messages: readonly Message[]): Action[] {
 }
 
 /** One line per chat, numbered from 1 for `/open`. */
-export function listChats(chats: readonly Chat[], current: Chat['id'], nowMs: number): Action[] {
+export function listChats(chats: readonly ChatSummary[], current: ChatSummary['id'], nowMs: number): Action[] {
   if (chats.length === 0) return [line('no chats yet')];
   const width = String(chats.length).length;
   return chats.map((chat, index) => {
     const mark = chat.id === current ? '*' : ' ';
     const title = chat.title === null ? '(no title)' : sanitizeLine(chat.title);
     const status = chat.status === 'waiting' ? '' : ` · ${chat.status}`;
+    const unread = unreadText(chat.unread ?? 0);
     const number = String(index + 1).padStart(width);
     return {
       kind: 'line',
       tone: 'plain',
-      text: `${mark}${number}  ${title}  ${ago(nowMs - chat.updated_at)}${status}  ${chat.id}`,
+      text: `${mark}${number}  ${title}  ${ago(nowMs - chat.updated_at)}${status}${unread}  ${chat.id}`,
     };
   });
+}
+
+/** ` · 3 new`; nothing when there is nothing to read. */
+function unreadText(unread: number): string {
+  if (unread === 0) return '';
+  return unread < LIMITS.unreadMessages ? ` · ${unread} new` : ` · ${LIMITS.unreadMessages} or more new`;
 }
 
 /** `just now`, `5 min ago`, `3 h ago`, `12 d ago`. */

@@ -5,6 +5,7 @@ import type { Chat, ChatState } from '../../protocol/client/index.ts';
 import type { ChatId } from '../../protocol/ids.ts';
 import { canonical, isSame } from './audit.ts';
 import type { Sent } from './device.ts';
+import { summary } from './memory-reads.ts';
 import type { ChatRow } from './memory-tables.ts';
 import type { World } from './world.ts';
 
@@ -128,8 +129,8 @@ export async function checkLists(world: World): Promise<void> {
       if (page.next === null) break;
     }
     const owned = [...world.tables.chats.values()]
-      .map(({ chat }) => chat)
-      .filter(({ owner }) => owner === options.owner);
+      .filter(({ chat }) => chat.owner === options.owner)
+      .map((row) => summary(row, options.owner));
     const sorted = (chats: readonly Chat[]): readonly Chat[] => chats.toSorted((a, b) => (a.id < b.id ? -1 : 1));
     if (!isSame(sorted(listed), sorted(owned)))
       world.audit.fail('list', `${options.name} sees another list than there is`);

@@ -70,7 +70,7 @@ export function feedTops(tables: MemoryTables, owners: readonly OwnerId[]): Read
   return new Map(owners.flatMap((owner) => [...tables.feeds].filter(([id]) => id === owner)));
 }
 
-function summary(row: ChatRow, viewer: OwnerId): ChatSummary {
+export function summary(row: ChatRow, viewer: OwnerId): ChatSummary {
   if (row.chat.owner !== viewer) return { ...row.chat, read: null, unread: null };
   const unread = row.messages.filter((message) => isToRead(message) && message.number > row.readNumber).length;
   return { ...row.chat, read: row.readNumber, unread: Math.min(unread, LIMITS.unreadMessages) };
