@@ -12,11 +12,11 @@ import type {
   Principal,
   PromptItem,
 } from '../../actors/ports.ts';
-import type { ChatSummary, Message, PartOrReference, Part } from '../../protocol/content.ts';
+import type { ChatSummary, Message } from '../../protocol/content.ts';
 import type { ChatId, CommandId, OwnerId } from '../../protocol/ids.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { comparePositions, type Position } from '../../protocol/position.ts';
-import { utf8Length } from '../../protocol/text.ts';
+import { inlineParts } from '../../protocol/references.ts';
 import { commandKey, type ChatRow, type MemoryTables } from './memory-tables.ts';
 
 export function changes(row: ChatRow | undefined, since: Position | null, asOf: Position): ChatChanges {
@@ -133,7 +133,7 @@ export function messageOf(row: NewMessage): Message {
     number,
     id,
     role,
-    parts: row.parts.map(inlinePart),
+    parts: inlineParts(row.parts),
     created_at: createdAtMs,
     ...(createdBy === null ? {} : { created_by: createdBy }),
     ...(model === null ? {} : { model }),
@@ -142,11 +142,6 @@ export function messageOf(row: NewMessage): Message {
     ...(interrupted ? { interrupted: true } : {}),
     ...(usage === null ? {} : { usage }),
   };
-}
-
-function inlinePart(whole: Part): PartOrReference {
-  const bytes = utf8Length(whole.text);
-  return bytes > LIMITS.inlinePartBytes ? { type: whole.type, bytes } : whole;
 }
 
 function seenByUsers(row: ChatRow | undefined): readonly NewMessage[] {

@@ -183,7 +183,7 @@ export class Link {
     const { clock, onNoticed } = this.#network.options;
     this.#frozenAtMs = clock.nowMs();
     clock.after(DEAD_MS, () => {
-      if (this.#isUp) onNoticed(this.#observer.name, DEAD_MS);
+      if (this.#isUp) onNoticed(this.#observer.name, clock.nowMs() - (this.#frozenAtMs ?? 0));
       this.#leave();
       this.#tellServer();
     });

@@ -8,6 +8,7 @@ import type { SessionLimits } from '../../gateway/limits.ts';
 import type { ClientSocket } from '../../gateway/socket.ts';
 import { must } from '../../protocol/assert.ts';
 import { uuidV7, type ChatId, type CommandId, type Epoch, type NodeId, type OwnerId } from '../../protocol/ids.ts';
+import { CLIENT_LIMITS } from '../../protocol/client/limits.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { Audit } from './audit.ts';
 import { SimClock } from './clock.ts';
@@ -233,9 +234,12 @@ export class World {
     this.network.dropAll('both');
   }
 
-  /** P5: within 25 s a client knows that its connection is dead. */
+  /** P5: within 25 s a client knows that its connection is dead. One that seems to have slept gives it a moment more. */
   #checkNoticed(name: string, afterMs: number): void {
-    if (name !== PROBE && afterMs > LIMITS.heartbeatMs + 5_000) {
+    const { counts } = this.faults;
+    const isDisturbed = (counts.get('clockJump') ?? 0) + (counts.get('sleep') ?? 0) > 0;
+    const graceMs = isDisturbed ? CLIENT_LIMITS.lateTimerMs + CLIENT_LIMITS.wakeGraceMs : 0;
+    if (name !== PROBE && afterMs > LIMITS.heartbeatMs + CLIENT_LIMITS.silenceSlackMs + graceMs) {
       this.audit.fail('P5', `${name} noticed a dead connection after ${afterMs} ms`);
     }
   }
