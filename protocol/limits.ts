@@ -36,6 +36,8 @@ export const LIMITS = {
   partsPerMessage: 16,
   /** Messages waiting behind a running turn; more: `queue_full`. */
   queuedMessages: 20,
+  /** Bytes of text that wait in it; that many or more, and the next one is `queue_full`. All of it is in one frame. */
+  queuedBytes: 128 * KIB,
   /** A part above this is a reference in snapshots and pages. */
   inlinePartBytes: 16 * KIB,
   /** One frame of a snapshot. */

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 
 import type { Part } from '../protocol/content.ts';
 import { LIMITS } from '../protocol/limits.ts';
+import { inlineParts } from '../protocol/references.ts';
 import {
   CONTENT_VERSION,
   decodeContent,
@@ -14,7 +15,6 @@ import {
   encodeJournal,
   encodeJson,
   encodeTurn,
-  inlineParts,
 } from './codec.ts';
 import { UnreadableRow } from './errors.ts';
 

@@ -2,8 +2,6 @@
 
 import type { Part, TextPart, TurnEnd } from '../protocol/content.ts';
 import type { ErrorBody } from '../protocol/errors.ts';
-import { LIMITS } from '../protocol/limits.ts';
-import type { PartOrReference } from '../protocol/content.ts';
 import type { JournalEntry, TurnRecord } from '../actors/ports.ts';
 import { UnreadableRow } from './errors.ts';
 
@@ -32,16 +30,6 @@ export function decodeTextParts(version: number, bytes: Uint8Array): readonly Te
   return decodeContent(version, bytes).map((part) => {
     if (part.type !== 'text') throw new UnreadableRow(`a queued message with a part of type ${part.type}`);
     return part;
-  });
-}
-
-/** Parts as clients get them: text above `LIMITS.inlinePartBytes` becomes a reference. */
-export function inlineParts(parts: readonly Part[]): readonly PartOrReference[] {
-  return parts.map((part) => {
-    // A code unit is at most 3 bytes of UTF-8: most parts are settled without counting.
-    if (part.text.length * 3 <= LIMITS.inlinePartBytes) return part;
-    const bytes = Buffer.byteLength(part.text);
-    return bytes > LIMITS.inlinePartBytes ? { type: part.type, bytes } : part;
   });
 }
 

@@ -4,6 +4,7 @@ import type { Chat, ChatStatus, ChatSummary, Message, Role, Usage } from '../pro
 import type { AttemptId, ChatId, CommandId, Epoch, OwnerId, TurnId } from '../protocol/ids.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import type { Position } from '../protocol/position.ts';
+import { inlineParts } from '../protocol/references.ts';
 import { parseTraceParent } from '../protocol/trace-parent.ts';
 import type { AttemptOpening, CommandRow, JournalPack, QueuedItem } from '../actors/ports.ts';
 import {
@@ -13,7 +14,6 @@ import {
   decodeLastError,
   decodeLastTurn,
   decodeTextParts,
-  inlineParts,
 } from './codec.ts';
 
 /** The columns of a chat that every reader of chats selects, with `c` as its table. */

@@ -4,9 +4,11 @@ import { createHash } from 'node:crypto';
 import { encodeBody } from '../../protocol/codec.ts';
 import { wireChat, wireError } from '../../protocol/wire-content.ts';
 import { assert, unreachable } from '../../protocol/assert.ts';
+import type { QueuedMessage } from '../../protocol/content.ts';
 import { errorBody, type ErrorBody } from '../../protocol/errors.ts';
 import { uuidV7Ms } from '../../protocol/ids.ts';
 import { LIMITS } from '../../protocol/limits.ts';
+import { utf8Length } from '../../protocol/text.ts';
 import type { TraceParent } from '../../protocol/trace-parent.ts';
 import type { CommandRequest } from '../host/api.ts';
 import type { ChatRecord, CommandReply, CommandRow, Principal } from '../ports.ts';
@@ -160,12 +162,7 @@ export class CommandRunner {
     }
     const { trace } = pending;
     const send = { id: request.id, parts: command.parts, sender: principal.owner, model: command.model, trace };
-    const event = {
-      type: 'send',
-      busy: command.busy,
-      queueFull: queue.length >= LIMITS.queuedMessages,
-      waiting: queue.length > 0,
-    } as const;
+    const event = { type: 'send', busy: command.busy, queueFull: isFull(queue), waiting: queue.length > 0 } as const;
     return this.#answer(pending, (rowOf) => actor.step(event, { send, trace }, rowOf));
   }
 
@@ -241,4 +238,11 @@ export function encodeReplyBody(reply: Reply): CommandReply {
 /** SHA-256: equality of commands is equality of their raw argument bytes. */
 export function hashArgs(rawArgs: Uint8Array): Uint8Array {
   return createHash('sha256').update(rawArgs).digest();
+}
+
+/** The whole queue is in one event, and in the first piece of a snapshot. */
+function isFull(queue: readonly QueuedMessage[]): boolean {
+  if (queue.length >= LIMITS.queuedMessages) return true;
+  const parts = queue.flatMap((item) => item.parts);
+  return parts.reduce((sum, { text }) => sum + utf8Length(text), 0) >= LIMITS.queuedBytes;
 }

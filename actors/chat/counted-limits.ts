@@ -13,6 +13,7 @@ export const ACTOR_LIMITS = [
   'systemPromptChars',
   'partsPerMessage',
   'queuedMessages',
+  'queuedBytes',
   'ringBytes',
   'ringEvents',
   'cachedReads',

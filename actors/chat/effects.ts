@@ -6,6 +6,7 @@ import { errorBody, type ErrorBody } from '../../protocol/errors.ts';
 import { uuidToBytes, uuidV8, type AttemptId, type CommandId, type OwnerId } from '../../protocol/ids.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { Position } from '../../protocol/position.ts';
+import { eventParts } from '../../protocol/references.ts';
 import { must } from '../../protocol/assert.ts';
 import type { TraceParent } from '../../protocol/trace-parent.ts';
 import type { NewMessage, QueuedItem, Random, TurnRecord } from '../ports.ts';
@@ -82,8 +83,11 @@ const EFFECTS: Readonly<Record<EffectName, (draft: Draft, input: EffectInput) =>
     draft.reply = { ok: false, error: errorBody('busy') };
   },
   refuseQueueFull(draft) {
-    draft.limits.push('queuedMessages');
-    draft.reply = { ok: false, error: errorBody('queue_full', `at most ${LIMITS.queuedMessages}`) };
+    draft.limits.push(draft.state.queue.length >= LIMITS.queuedMessages ? 'queuedMessages' : 'queuedBytes');
+    draft.reply = {
+      ok: false,
+      error: errorBody('queue_full', `at most ${LIMITS.queuedMessages}, or ${LIMITS.queuedBytes} bytes`),
+    };
   },
   replyStopping(draft) {
     draft.reply = { ok: true, result: { outcome: 'stopping' } };
@@ -317,7 +321,7 @@ function addReply(draft: Draft, row: ReplyRow): void {
       number,
       id: attempt.id,
       role: 'assistant',
-      parts: row.parts,
+      parts: eventParts(row.parts),
       created_at: draft.atMs,
       model,
       turn,

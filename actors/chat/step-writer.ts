@@ -3,6 +3,7 @@
 // here for the journal.
 
 import type { BlockType, Usage } from '../../protocol/content.ts';
+import type { BlockEvent } from '../../protocol/events.ts';
 import type { TurnId } from '../../protocol/ids.ts';
 import { cleanText, utf8Length } from '../../protocol/text.ts';
 import type { ProviderRun, ResumedRun } from '../background-run.ts';
@@ -201,7 +202,8 @@ export class StepWriter implements StepSink {
       this.#note(index, { offset, text: '', ended: true });
       return;
     }
-    log.append({ kind: 'block', type: 'delta', step, index, offset, text: item.text });
+    // What waited behind a commit, or came in one piece, can be megabytes: no event is more than a slow reader can take.
+    for (const text of slices(item.text)) log.append(deltaOf(log, { step, index, text }));
     this.#note(index, { offset, text: item.text, ended: false });
   }
 
@@ -213,6 +215,25 @@ export class StepWriter implements StepSink {
     }
     const type = this.#types[index] ?? 'text';
     this.#journal.push({ index, type, ...change });
+  }
+}
+
+function deltaOf(
+  log: StreamLog,
+  delta: { readonly step: number; readonly index: number; readonly text: string },
+): BlockEvent {
+  return { kind: 'block', type: 'delta', ...delta, offset: log.view.blockBytes(delta.index) };
+}
+
+/** The text, cut between code points. */
+function* slices(text: string): Generator<string, void> {
+  // A code unit is at most 3 bytes of UTF-8.
+  const unitsMax = Math.floor(CHAT_LIMITS.mergedDeltaBytes / 3);
+  for (let at = 0; at < text.length;) {
+    const splits = isHighSurrogate(text.charCodeAt(at + unitsMax - 1));
+    const slice = text.slice(at, at + unitsMax - (splits ? 1 : 0));
+    yield slice;
+    at += slice.length;
   }
 }
 

@@ -38,6 +38,7 @@ const WIRE: Readonly<Record<keyof typeof LIMITS, Seen>> = {
   systemPromptChars: 'hit',
   partsPerMessage: 'hit',
   queuedMessages: 'hit',
+  queuedBytes: 'hit',
   inlinePartBytes: 'none',
   snapshotPieceBytes: 'parley_snapshot_pieces_total',
   partSliceBytes: 'none',

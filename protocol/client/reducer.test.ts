@@ -119,6 +119,18 @@ describe('[P2] messages and turns', () => {
     }
   });
 
+  test('[P9] a part that comes as a reference has the text that streamed, where all of it did', () => {
+    const blocks = ['one', 'two', 'four'].map((text, index) => {
+      return { index, type: 'text' as const, text, bytes: text.length, ended: true };
+    });
+    const parts = [3, 3, 5].map((bytes) => ({ type: 'text' as const, bytes }));
+    const message = { ...userMessage(4), role: 'assistant' as const, turn: TURN, step: 2, parts };
+    const state = applied(stateAt({ turn: { ...LIVE, blocks } }), { kind: 'message', message });
+    const [one, two] = ['one', 'two'].map((text) => ({ type: 'text', text }));
+    expect(state.messages[0]?.parts).toEqual([one, two, { type: 'text', bytes: 5 }]);
+    expect(state.turn?.blocks).toEqual([]);
+  });
+
   test('[P2] a message of a number that is there replaces it', () => {
     const messages = [userMessage(1), userMessage(2), userMessage(3)];
     const changed = userMessage(2, 'changed');

@@ -7,7 +7,7 @@
 // holds part of what they cover comes out the same (P2).
 
 import type { BlockEvent, ChatEvent, LiveBlock, LiveTurn, PositionedEvent, StepEvent, TurnEvent } from '../events.ts';
-import type { Message } from '../content.ts';
+import type { Message, PartOrReference } from '../content.ts';
 import type { Position } from '../position.ts';
 import { comparePositions } from '../position.ts';
 import { unreachable } from '../assert.ts';
@@ -103,10 +103,29 @@ function reduce(state: ChatState, event: ChatEvent): ChatState | null {
   }
 }
 
-function reduceMessage(state: ChatState, message: Message): ChatState {
+function reduceMessage(state: ChatState, event: Message): ChatState {
+  const message = withLiveText(event, state.turn);
   const messages = withMessage(state.messages, message);
   const oldest = state.oldest === null ? message.number : Math.min(state.oldest, message.number);
   return withinBound({ ...state, messages, oldest, turn: replaceBlocks(state.turn, message) });
+}
+
+/** A part that is too large for an event comes as a reference: whoever saw it stream has its text already. */
+function withLiveText(message: Message, turn: LiveTurn | null): Message {
+  if (turn === null || turn.turn !== message.turn || turn.step !== message.step) return message;
+  if (message.parts.every((part) => 'text' in part)) return message;
+  let next = 0;
+  const parts = message.parts.map((part): PartOrReference => {
+    if ('text' in part) return part;
+    // Parts are in the order of their blocks: of two that look alike each one has its own.
+    const at = turn.blocks.findIndex((one, i) => i >= next && one.type === part.type && one.bytes === part.bytes);
+    const block = turn.blocks[at];
+    if (block === undefined) return part;
+    next = at + 1;
+    const { type, text } = block;
+    return type === 'text' ? { type, text } : { type, text };
+  });
+  return { ...message, parts };
 }
 
 /** The message of the live step stands where its blocks were. */

@@ -77,6 +77,14 @@ describe('queue', () => {
     expect(scene.queue).toHaveLength(LIMITS.queuedMessages);
   });
 
+  test('[P9] a queue is full by its bytes too: all of it is in one frame', async () => {
+    const scene = await Scene.running();
+    const large = 'x'.repeat(LIMITS.scannedStringBytes - 1_000);
+    for (let i = 0; i < 3; i++) expect(result(await scene.send(large))).toBe('queued');
+    expect(result(await scene.send('one more'))).toBe('queue_full');
+    expect(scene.queue).toHaveLength(3);
+  });
+
   test('[queue] "interrupt" keeps what was streamed and comes before all that wait', async () => {
     const scene = await Scene.running();
     await scene.send('waiting');

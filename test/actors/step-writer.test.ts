@@ -50,6 +50,23 @@ function textOf(log: StreamLog): string | undefined {
 }
 
 describe('StepWriter', () => {
+  it('[P9] cuts what came in one piece into events that a slow reader can take, never inside a code point', () => {
+    const { log, writer, shown } = setUp();
+    const text = `a${'😀漢'.repeat(20_000)}`;
+    writer.blockStart(0, 'text');
+    writer.flush();
+    writer.blockDelta(0, text);
+    writer.flush();
+    expect(textOf(log)).toBe(text);
+    const texts = shown().flatMap((event) => (event as { readonly text?: string }).text ?? []);
+    expect(texts.join('')).toBe(text);
+    expect(texts.length).toBeGreaterThan(140_000 / CHAT_LIMITS.mergedDeltaBytes);
+    for (const one of texts) {
+      expect(Buffer.byteLength(one)).toBeLessThanOrEqual(CHAT_LIMITS.mergedDeltaBytes);
+      expect(one.isWellFormed()).toBe(true);
+    }
+  });
+
   it('[P2] shows the first chunk at once and merges what follows within the window', async () => {
     const { clock, log, writer, calls } = setUp();
     writer.blockStart(0, 'text');
