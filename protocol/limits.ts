@@ -44,6 +44,8 @@ export const LIMITS = {
   snapshotPieceBytes: 256 * KIB,
   /** One answer of `messages.part`. */
   partSliceBytes: 48 * KIB,
+  /** Messages of a snapshot together; the older ones are left to pages. It is kept until its reader has pulled it. */
+  snapshotBytes: 1024 * KIB,
   /** Messages in a snapshot that drops the older cache. */
   snapshotMessages: 50,
   pageMessages: 200,

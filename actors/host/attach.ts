@@ -6,7 +6,7 @@ import type { Position } from '../../protocol/position.ts';
 import type { ChatActor } from '../chat/actor.ts';
 import type { Principal } from '../ports.ts';
 import type { Attached, Follower } from './api.ts';
-import { snapshotPieces } from './snapshot.ts';
+import { newestChanges, snapshotPieces } from './snapshot.ts';
 
 /** Roles that read the chats of others. */
 export const SEES_ALL: ReadonlySet<Principal['role']> = new Set(['auditor', 'admin']);
@@ -45,7 +45,7 @@ export async function attachTo(
   if (changes.outcome === 'unavailable') {
     return { outcome: 'refused', error: errorBody('unavailable', undefined, 1_000) };
   }
-  const { dropOlder, messages, removed, hasOlder, retracted } = changes.value;
+  const { dropOlder, messages, removed, hasOlder, retracted } = newestChanges(changes.value);
   const disowned = cursor !== null && since === null;
   const head = { drop_older: dropOlder, disowned, retracted, removed, has_older: hasOlder, chat, queue, live };
   const nextPiece = snapshotPieces(head, messages);

@@ -5,7 +5,7 @@ import type { SnapshotHead, SnapshotPiece } from '../../protocol/frames.ts';
 import type { ChatId, Epoch, TurnId } from '../../protocol/ids.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { utf8Length } from '../../protocol/text.ts';
-import { snapshotPieces } from './snapshot.ts';
+import { newestChanges, snapshotPieces } from './snapshot.ts';
 import { EXAMPLE_CHAT } from '../../protocol/vectors/example.ts';
 
 const ID = '01890a5d-ac96-774b-bcce-b302099a8057' as ChatId;
@@ -73,5 +73,25 @@ describe('snapshotPieces', () => {
       offset += utf8Length(slice);
     }
     expect(offset).toBe(bytes);
+  });
+});
+
+describe('newestChanges', () => {
+  const changes = { dropOlder: false, messages: [], removed: [[1, 2]], hasOlder: false, retracted: null } as const;
+
+  it('[P9] what changed is given as it is, up to what a snapshot may hold', () => {
+    const messages = Array.from({ length: 50 }, (_, i) => message(i + 1, 'x'.repeat(LIMITS.inlinePartBytes)));
+    expect(newestChanges({ ...changes, messages })).toEqual({ ...changes, messages });
+  });
+
+  it('[P9] beyond it the newest are given, the client drops what it has and knows that there are older ones', () => {
+    const parts = Array.from({ length: 16 }, () => ({
+      type: 'text' as const,
+      text: 'x'.repeat(LIMITS.inlinePartBytes),
+    }));
+    const messages = Array.from({ length: 10 }, (_, i) => ({ ...message(i + 1, ''), parts }));
+    const newest = newestChanges({ ...changes, messages });
+    expect(newest).toMatchObject({ dropOlder: true, removed: [], hasOlder: true });
+    expect(newest.messages.map(({ number }) => number)).toEqual([8, 9, 10]);
   });
 });

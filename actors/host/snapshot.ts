@@ -5,6 +5,7 @@ import type { LiveTurn } from '../../protocol/events.ts';
 import type { SnapshotHead, SnapshotPiece } from '../../protocol/frames.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { sliceUtf8, utf8Length } from '../../protocol/text.ts';
+import type { ChatChanges } from '../ports.ts';
 
 /** Room for the keys and numbers of a message or a slice beside its text, in bytes. */
 const OVERHEAD_BYTES = 512;
@@ -16,6 +17,21 @@ export function snapshotPieces(head: SnapshotHead, messages: readonly Message[])
     const next = pieces.next();
     return next.done ? null : next.value;
   };
+}
+
+/**
+ * Of what changed, the newest messages that a snapshot may hold, one at least: it is kept in memory until its reader has
+ * pulled it. Whoever misses older ones for that drops what it has and pages for them.
+ */
+export function newestChanges(changes: ChatChanges): ChatChanges {
+  const { messages } = changes;
+  let bytes = 0;
+  const tooOld = messages.findLastIndex((message, i) => {
+    bytes += messageBytes(message);
+    return bytes > LIMITS.snapshotBytes && i < messages.length - 1;
+  });
+  if (tooOld === -1) return changes;
+  return { ...changes, dropOlder: true, removed: [], hasOlder: true, messages: messages.slice(tooOld + 1) };
 }
 
 function* cut(head: SnapshotHead, messages: readonly Message[]): Generator<SnapshotPiece, void> {

@@ -42,6 +42,7 @@ const WIRE: Readonly<Record<keyof typeof LIMITS, Seen>> = {
   inlinePartBytes: 'none',
   snapshotPieceBytes: 'parley_snapshot_pieces_total',
   partSliceBytes: 'none',
+  snapshotBytes: 'none',
   snapshotMessages: 'none',
   // Asking for more is refused with `bad_args`.
   pageMessages: 'parley_queries_total',

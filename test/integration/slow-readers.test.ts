@@ -1,8 +1,8 @@
 // Readers that are slow or stop, against a node of its own over real sockets: what it holds for them, what the others
 // notice, and that nothing is lost.
 
+import { once } from 'node:events';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { scriptedText } from '../../actors/models/script-text.ts';
 import type { ParleyClient } from '../../protocol/client/index.ts';
@@ -10,6 +10,7 @@ import { CLOSE_CODES } from '../../protocol/close-codes.ts';
 import { uuidToBytes, type ChatId } from '../../protocol/ids.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { comparePositions, type Position } from '../../protocol/position.ts';
+import { rawGet } from '../gateway/support/raw-http.ts';
 import { SocketClient } from '../gateway/support/socket-client.ts';
 import { Clients } from '../support/clients.ts';
 import { NodeProcess } from '../support/node-process.ts';
@@ -21,6 +22,9 @@ const OTHERS = 199;
 /** The defaults of the node: what it may hold for one reader. */
 const HARD_BYTES = 1024 * KIB;
 const SOFT_BYTES = 64 * KIB;
+
+/** Answers of the query that fills buffers here. */
+const QUERIES = 'parley_queries_total{name="messages.part",outcome="ok"}';
 
 const clients = new Clients();
 const sockets: SocketClient[] = [];
@@ -60,22 +64,27 @@ async function follower(chat: ChatId, cursor: Position | null = null): Promise<S
   return socket;
 }
 
-/** Stops reading, and asks until `enough`: the system's buffers are filled first, then those of the session. */
+/**
+ * Stops reading, and asks until `enough`, one after the other: the system's buffers are filled first, then those of the
+ * session. Many questions at once would pass its hard budget before anybody could look.
+ */
 async function stopAndAsk(socket: SocketClient, enough: () => Promise<boolean>): Promise<void> {
   socket.socket.pause();
   const args = { chat: uuidToBytes(big), number: 1, part: 0 };
+  const before = await metric(QUERIES);
   for (let request = 1; !(await enough()); request++) {
     socket.send({ op: 'query', request, name: 'messages.part', args });
+    while ((await metric(QUERIES)) < before + request && !(await enough()));
     if (request > 1_000) throw new Error('it has room for everything');
   }
 }
 
 async function metric(name: string): Promise<number> {
-  const url = /http:\/\/[^\s"]+\/metrics/.exec(`${node.stdout}\n${node.stderr}`)?.[0];
-  const page = await (await fetch(url ?? '')).text();
-  const value = new RegExp(`^${name}(?:\\{[^}]*\\})? (\\S+)$`, 'm').exec(page)?.[1];
-  if (value === undefined) throw new Error(`no metric ${name}`);
-  return Number(value);
+  const port = /http:\/\/127\.0\.0\.1:(\d+)\/metrics/.exec(node.stdout)?.[1];
+  const { body } = await rawGet(Number(port), '/metrics', { connection: 'close' });
+  const line = body.split('\n').find((one) => one.startsWith(`${name} `));
+  // What has not happened yet is not there.
+  return line === undefined ? 0 : Number(line.slice(name.length + 1));
 }
 
 /** The text of all deltas, which must follow each other without a hole from `after` on. */
@@ -276,5 +285,5 @@ async function fill(chat: ChatId): Promise<number> {
 
 /** Looks now and then: nobody tells when a process has closed a descriptor. */
 async function untilTrue(holds: () => boolean): Promise<void> {
-  while (!holds()) await sleep(200);
+  while (!holds()) await once(AbortSignal.timeout(200), 'abort');
 }

@@ -53,14 +53,14 @@ export class SlowLine {
     this.connections += 1;
     const node = connect(this.#options.port, '127.0.0.1');
     const carrier = new Carrier(node, client, (bytes) => (this.bytesToClient += bytes));
-    const timer = setInterval(() => carrier.carry((this.#options.bytesPerSecond * TICK_MS) / 1000), TICK_MS);
+    carrier.start((this.#options.bytesPerSecond * TICK_MS) / 1000);
     for (const socket of [client, node]) {
       this.#sockets.add(socket);
       socket.setNoDelay(true);
       // What breaks one side ends the other.
       socket.on('error', () => socket.destroy());
       socket.on('close', () => {
-        clearInterval(timer);
+        carrier.stop();
         this.#sockets.delete(socket);
         client.destroy();
         node.destroy();
@@ -73,6 +73,7 @@ export class SlowLine {
 /** Holds one chunk that was read from the node until all of it is with the client. */
 class Carrier {
   #held = Buffer.alloc(0);
+  #isStopped = false;
   readonly #node: Socket;
   readonly #client: Socket;
   readonly #onCarried: (bytes: number) => void;
@@ -87,7 +88,18 @@ class Carrier {
     });
   }
 
-  carry(bytes: number): void {
+  /** Carries so many bytes per tick until it is stopped. */
+  start(bytes: number): void {
+    if (this.#isStopped) return;
+    this.#carry(bytes);
+    AbortSignal.timeout(TICK_MS).addEventListener('abort', () => this.start(bytes));
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+  }
+
+  #carry(bytes: number): void {
     const part = this.#held.subarray(0, bytes);
     this.#held = this.#held.subarray(part.length);
     if (part.length > 0) this.#client.write(part);
