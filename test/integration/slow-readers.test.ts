@@ -105,6 +105,13 @@ function contiguousText(socket: SocketClient, after: Position | null): string {
   return text;
 }
 
+/** The text of the message that the model's answer has become. */
+function answer(socket: SocketClient): string {
+  const messages = socket.all('event').flatMap(({ event }) => (event.kind === 'message' ? [event.message] : []));
+  const parts = messages.find(({ role }) => role === 'assistant')?.parts ?? [];
+  return parts.map((part) => ('text' in part ? part.text : '')).join('');
+}
+
 function hasEnded(socket: SocketClient): boolean {
   // Asked after each message, so it looks at the newest frames only: nothing but the chat itself comes behind the end.
   return socket.frames
@@ -172,8 +179,10 @@ describe('one of two hundred', () => {
     // The turn itself, two hundred sessions at work, and garbage that nobody has collected yet.
     expect(grownBytes).toBeLessThan(128 * KIB * KIB);
     const expected = scriptedText(prompt);
-    for (const reader of [stopped, ...others]) expect(contiguousText(reader, null)).toBe(expected);
-    // Merged: what it was behind on came in fewer events.
+    for (const other of others) expect([contiguousText(other, null), answer(other)]).toEqual([expected, expected]);
+    // What it was behind on came merged: by then the message stood in the place of its deltas.
+    expect(expected.startsWith(contiguousText(stopped, null))).toBe(true);
+    expect(answer(stopped)).toBe(expected);
     expect(stopped.all('event').length).toBeLessThan((others[0]?.all('event').length ?? 0) / 2);
     expect(await metric('parley_session_held_max_bytes')).toBeLessThan(SOFT_BYTES);
   });
@@ -203,12 +212,9 @@ describe('one of two hundred', () => {
     const cursor = lastPosition(stopped);
     const resumed = await follower(id, cursor);
     await resumed.until(() => resumed.all('attached')[0]?.outcome === 'snapshot' || hasEnded(resumed));
-    const [answer] = resumed.all('attached');
+    contiguousText(resumed, cursor);
     // The message stands in the ring for its deltas, and the cursor lies within them: it is the message that comes.
-    const message = resumed.all('event').find(({ event }) => event.kind === 'message');
-    expect([answer?.outcome, message?.event.kind]).toEqual(['resumed', 'message']);
-    const parts = message?.event.kind === 'message' ? message.event.message.parts : [];
-    expect(parts.map((part) => ('text' in part ? part.text : ''))).toEqual([scriptedText(prompt)]);
+    expect([resumed.all('attached')[0]?.outcome, answer(resumed)]).toEqual(['resumed', scriptedText(prompt)]);
   });
 });
 
