@@ -107,7 +107,7 @@ async function assemble(config: Config, options: NodeOptions, teardown: Teardown
       return Promise.resolve(reasons.filter((reason) => reason !== null));
     },
   });
-  const metrics = new Metrics({ config, gateway, host, store: database, tracing, logger: nodeLogger });
+  const metrics = new Metrics({ config, gateway, feeds, host, store: database, tracing, logger: nodeLogger });
   // The last to go of what is seen: a graceful stop is worth watching.
   teardown.add('metrics', () => metrics.stop());
   await gateway.start();

@@ -62,6 +62,7 @@ export class FeedWatch implements FeedFollower {
   fill(bytesMax: number, chunks: Uint8Array[]): number {
     const frame = bytesMax > 0 && this.#pending ? this.#next() : null;
     if (frame === null) return 0;
+    this.#feeds.framesSent += 1;
     chunks.push(frame);
     return frame.length;
   }

@@ -13,18 +13,26 @@ export type FeedStore = Pick<ChatStore, 'feed' | 'feedTops'>;
 
 export type FeedsParts = FeedSource & { readonly store: FeedStore; readonly clock: Clock };
 
+export type FeedsStats = {
+  /** Owners whose feed is watched, and the sessions that do. */
+  readonly owners: number;
+  readonly followers: number;
+};
+
 export class Feeds {
   readonly #parts: FeedsParts;
   /** Those with followers: bounded by the sessions. */
   readonly #byOwner = new Map<string, OwnerFeed>();
   #cancel: (() => void) | null = null;
   #stopped = false;
+  /** Frames that watching sessions took, since the start. */
+  framesSent = 0;
 
   constructor(parts: FeedsParts) {
     this.#parts = parts;
   }
 
-  get stats(): { readonly owners: number; readonly followers: number } {
+  get stats(): FeedsStats {
     let followers = 0;
     for (const feed of this.#byOwner.values()) followers += feed.followers;
     return { owners: this.#byOwner.size, followers };

@@ -10,6 +10,7 @@ import type { Tally } from '../../protocol/measures.ts';
 import type { StoreCounts } from '../../storage/counts.ts';
 import type { StoreMeasure } from '../../storage/store.ts';
 import type { GatewayCounts, SessionsMeasure } from '../counts.ts';
+import type { FeedsStats } from '../feeds.ts';
 import type { TraceCounts } from '../tracing/tracing.ts';
 import type { ProcessMeasure } from './process-meter.ts';
 import type { Metric, Sample } from './pulled.ts';
@@ -21,6 +22,7 @@ export type View = {
   readonly unfinished: number;
   readonly closed: ReadonlyMap<CloseReason | 'gone', number>;
   readonly sessions: SessionsMeasure;
+  readonly feeds: FeedsStats & { readonly framesSent: number };
   readonly chats: ActorCounts;
   readonly actors: ActorsMeasure;
   readonly store: StoreCounts;
@@ -97,6 +99,9 @@ export const METRICS = [
     ['in', gateway.bytesIn],
     ['out', gateway.bytesOut],
   ]),
+  gauge('parley_feed_watchers', 'Sessions that watch the list of their chats.', ({ feeds }) => feeds.followers),
+  gauge('parley_feed_owners', 'Owners whose list of chats is watched here.', ({ feeds }) => feeds.owners),
+  counter('parley_feed_frames_sent_total', 'Frames of feeds sent to clients.', ({ feeds }) => feeds.framesSent),
   counter('parley_frames_received_total', 'Well-formed frames from clients.', ({ gateway }) => gateway.framesIn),
   counter(
     'parley_events_sent_total',

@@ -22,6 +22,7 @@ function idle(config: MetricsParts['config']): Metrics {
   return new Metrics({
     config,
     gateway: { counts: new GatewayCounts(), registry: new SessionRegistry(1), unfinished: 0 },
+    feeds: { stats: { owners: 0, followers: 0 }, framesSent: 0 },
     host: { counts: new ActorCounts(), measure: () => measureActors([], waiting) },
     store: { counts: new StoreCounts(), measure: () => database },
     tracing: { counts: { ended: 0, exported: 0, failed: 0 } },

@@ -3,6 +3,7 @@
 import type { NodeChatHost } from '../../actors/host/chat-host.ts';
 import type { OpenStore } from '../../storage/store.ts';
 import type { Config } from '../config.ts';
+import type { Feeds } from '../feeds.ts';
 import type { Gateway } from '../gateway.ts';
 import type { Logger } from '../logger.ts';
 import type { Tracing } from '../tracing/tracing.ts';
@@ -14,6 +15,7 @@ import { METRICS_PORT_DEFAULT, type MetricsPort, serveMetrics } from './server.t
 export type MetricsParts = {
   readonly config: Pick<Config, 'port' | 'metricsPort'>;
   readonly gateway: Pick<Gateway, 'counts' | 'registry' | 'unfinished'>;
+  readonly feeds: Pick<Feeds, 'stats' | 'framesSent'>;
   readonly host: Pick<NodeChatHost, 'counts' | 'measure'>;
   readonly store: Pick<OpenStore, 'counts' | 'measure'>;
   readonly tracing: Pick<Tracing, 'counts'>;
@@ -52,12 +54,13 @@ export class Metrics {
   }
 
   #look(): View {
-    const { gateway, host, store, tracing } = this.#parts;
+    const { gateway, feeds, host, store, tracing } = this.#parts;
     return {
       gateway: gateway.counts,
       unfinished: gateway.unfinished,
       closed: gateway.registry.closed,
       sessions: gateway.registry.measure(),
+      feeds: { ...feeds.stats, framesSent: feeds.framesSent },
       chats: host.counts,
       actors: host.measure(),
       store: store.counts,

@@ -93,6 +93,11 @@ async function ledger(): Promise<ReadonlyMap<string, number>> {
   );
 }
 
+/** WebSocket messages to clients. */
+function sent(seen: Scrape): number {
+  return seen.get('parley_websocket_messages_total', { direction: 'out' });
+}
+
 async function until(holds: (seen: Scrape) => boolean): Promise<Scrape> {
   for (;;) {
     const seen = await scrape(url);
@@ -113,7 +118,8 @@ describe('metrics of a node', () => {
     await command(client, 'chat.rename', { chat: uuidToBytes(chat), title: 'x'.repeat(LIMITS.titleChars + 1) });
 
     expect(node.stderr).toContain(`"metricsUrl":"${url}"`);
-    const seen = await scrape(url);
+    // A message may be on its way while it is scraped: the moment is taken at which both sides have the same.
+    const seen = await until((now) => sent(now) === client.messages);
     expect([...seen.families.keys()]).toEqual(METRICS.map(({ name }) => name));
     for (const { name, type } of METRICS) expect(seen.families.get(name)?.type, name).toBe(type);
     expect(seen.get('parley_sessions', { state: 'live' })).toBe(1);
@@ -132,7 +138,6 @@ describe('metrics of a node', () => {
     const refused = client.all('refused').filter(({ error }) => error.code === 'too_many').length;
     expect(refused).toBeGreaterThan(0);
     expect(seen.get('parley_limits_hit_total', { limit: 'attachmentsPerSession' })).toBe(refused);
-    expect(seen.get('parley_websocket_messages_total', { direction: 'out' })).toBe(client.messages);
     const [snapshot] = client.all('attached');
     expect(seen.get('parley_events_sent_total')).toBe(lastPosition(client).seq - (snapshot?.position?.seq ?? 0));
     const commits = seen.get('parley_commit_batch_duration_seconds_count');
@@ -169,6 +174,18 @@ describe('metrics of a node', () => {
     expect(more('parley_authentications_total', { outcome: 'unauthorized' })).toBe(1);
     expect(more('parley_sessions_closed_total', { reason: 'bad_frame' })).toBe(1);
     expect(more('parley_sessions_closed_total', { reason: 'unauthorized' })).toBe(1);
+  });
+
+  test('[P11] who watches the feed of its chats is counted, and what goes out of it', async () => {
+    const client = await SocketClient.live(node.url, node.token);
+    client.send({ op: 'watch', request: 1, cursor: 0 });
+    await client.frame('feed');
+    const seen = await scrape(url);
+    expect(seen.get('parley_feed_watchers')).toBe(1);
+    expect(seen.get('parley_feed_owners')).toBe(1);
+    expect(seen.get('parley_feed_frames_sent_total')).toBeGreaterThanOrEqual(client.all('feed').length);
+    await client.close();
+    expect((await until((now) => now.get('parley_feed_watchers') === 0)).get('parley_feed_owners')).toBe(0);
   });
 
   test('[§8] nobody but a scraper of this machine is served, and the clients’ port serves no metrics', async () => {
