@@ -28,6 +28,7 @@ const KIND_BY_CODE: Readonly<Record<string, ModelErrorKind>> = {
   unsupported_country_region_territory: 'unauthorized',
   server_error: 'unavailable',
   server_is_overloaded: 'overloaded',
+  overloaded_error: 'overloaded',
   slow_down: 'overloaded',
   vector_store_timeout: 'unavailable',
   invalid_prompt: 'bad_request',

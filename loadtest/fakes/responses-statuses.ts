@@ -26,8 +26,8 @@ export const RESPONSES_STATUSES: Statuses = {
   billing: [400, 'invalid_request_error', 'Billing hard limit has been reached', 'billing_hard_limit_reached'],
   '500': [500, 'server_error', 'The server had an error while processing your request', 'server_error'],
   '502': [502, 'server_error', 'Bad gateway'],
-  '503': [503, 'server_error', 'The server is overloaded', 'server_is_overloaded'],
+  '503': [503, 'server_error', 'Service unavailable'],
   slow_down: [503, 'service_unavailable_error', 'Slow down', 'slow_down'],
   '504': [504, 'server_error', 'Gateway timeout'],
-  '529': [529, 'server_error', 'Overloaded'],
+  '529': [529, 'overloaded_error', 'Overloaded'],
 };

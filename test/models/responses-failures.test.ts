@@ -35,10 +35,10 @@ const KINDS: readonly (readonly [name: string, status: number, kind: ModelErrorK
   ['quota', 429, 'spend_limit'],
   ['500', 500, 'unavailable'],
   ['502', 502, 'unavailable'],
-  ['503', 503, 'overloaded'],
+  ['503', 503, 'unavailable'],
   ['slow_down', 503, 'overloaded'],
   ['504', 504, 'unavailable'],
-  ['529', 529, 'unavailable'],
+  ['529', 529, 'overloaded'],
 ];
 
 describe('an HTTP error', () => {
