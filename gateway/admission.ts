@@ -5,7 +5,9 @@
 // rebinding), so there only loopback names count.
 
 import { SUBPROTOCOL } from '../protocol/frames.ts';
-import { AddressBuckets } from './address-buckets.ts';
+import { CLOSE_CODES } from '../protocol/close-codes.ts';
+import { Rate } from './rate.ts';
+import { type Share, Shares } from './shares.ts';
 
 export type UpgradeRequest = {
   /** Header values, empty when absent. */
@@ -24,16 +26,36 @@ export type AdmissionRules = {
   /** Host names without a port; besides the loopback ones. Empty on another address: any. */
   readonly allowedHosts: readonly string[];
   readonly sessionsMax: number;
+  readonly sessionsPerAddress: number;
   readonly connectsPerSecond: number;
   readonly connectsBurst: number;
+  /** Connections that end for a credential that is not valid. */
+  readonly refusalsPerSecond: number;
+  readonly refusalsBurst: number;
+};
+
+/** The connections of one address. */
+export type Peer = Share & {
+  /** As in `Rate`; changed by `Admission` alone. */
+  connectsUsedUntilMs: number;
+  refusalsUsedUntilMs: number;
 };
 
 /** Why an upgrade is refused. */
-export const REFUSALS = ['host', 'origin', 'protocol', 'address_rate', 'full', 'draining'] as const;
+export const REFUSALS = [
+  'host',
+  'origin',
+  'protocol',
+  'address_rate',
+  'address_refusals',
+  'address_full',
+  'full',
+  'draining',
+] as const;
 export type Refusal = (typeof REFUSALS)[number];
 
 export type Verdict =
-  | { readonly admitted: true }
+  | { readonly admitted: true; readonly peer: Peer }
   | {
       readonly admitted: false;
       readonly reason: Refusal;
@@ -51,11 +73,17 @@ export class Admission {
   readonly #rules: AdmissionRules;
   readonly #hosts: ReadonlySet<string>;
   readonly #origins: ReadonlySet<string>;
-  readonly #buckets: AddressBuckets;
+  readonly #connects: Rate;
+  readonly #refusals: Rate;
+  readonly #peers = new Shares<Peer>(
+    (key) => ({ key, sessions: 0, connectsUsedUntilMs: 0, refusalsUsedUntilMs: 0 }),
+    (peer, nowMs) => Math.max(peer.connectsUsedUntilMs, peer.refusalsUsedUntilMs) <= nowMs,
+  );
 
   constructor(rules: AdmissionRules) {
     this.#rules = rules;
-    this.#buckets = new AddressBuckets({ perSecond: rules.connectsPerSecond, burst: rules.connectsBurst });
+    this.#connects = new Rate({ perSecond: rules.connectsPerSecond, burst: rules.connectsBurst });
+    this.#refusals = new Rate({ perSecond: rules.refusalsPerSecond, burst: rules.refusalsBurst });
     this.#hosts = new Set(rules.allowedHosts.map((host) => host.toLowerCase()));
     this.#origins = new Set(rules.allowedOrigins.map((origin) => origin.toLowerCase()));
   }
@@ -68,15 +96,28 @@ export class Admission {
     if (!offers(request.protocols)) {
       return refuse('protocol', '400 Bad Request', `The WebSocket subprotocol must be ${SUBPROTOCOL}.`);
     }
-    const waitMs = this.#buckets.take(request.address, nowMs);
-    if (waitMs > 0) {
-      const body = 'Too many connections from this address.';
-      return refuse('address_rate', '429 Too Many Requests', body, Math.ceil(waitMs / 1000));
-    }
+    const peer = this.#peers.findOrMake(request.address);
+    const refusal = this.#refuseConnect(peer, nowMs);
+    if (refusal !== null) return refusal;
     if (sessions >= this.#rules.sessionsMax) {
-      return refuse('full', '503 Service Unavailable', 'This node has as many connections as it may have.', 5);
+      const body = 'This node has as many connections as it may have.';
+      return refuse('full', '503 Service Unavailable', body, FULL_RETRY_SECONDS);
     }
-    return { admitted: true };
+    return { admitted: true, peer };
+  }
+
+  /** The connection that was admitted is open. */
+  opened(peer: Peer): void {
+    this.#peers.enter(peer);
+  }
+
+  /** It has ended, with that close code. */
+  closed(peer: Peer, code: number, nowMs: number): void {
+    // Whoever guesses credentials makes the node verify signatures and ask its database.
+    if (code === CLOSE_CODES.unauthorized || code === CLOSE_CODES.revoked) {
+      peer.refusalsUsedUntilMs = this.#refusals.take(peer.refusalsUsedUntilMs, 1, nowMs) ?? peer.refusalsUsedUntilMs;
+    }
+    this.#peers.leave(peer, nowMs);
   }
 
   /** For every request, health included. */
@@ -92,7 +133,32 @@ export class Admission {
     const own = host.toLowerCase();
     return this.#origins.has(lower) || lower === `http://${own}` || lower === `https://${own}`;
   }
+
+  /** Counts one connect of the address, or refuses it. */
+  #refuseConnect(peer: Peer, nowMs: number): Verdict | null {
+    const refusedMs = this.#refusals.waitMs(peer.refusalsUsedUntilMs, 1, nowMs);
+    if (refusedMs > 0) {
+      return refuse('address_refusals', TOO_MANY, 'Too many bad credentials from this address.', seconds(refusedMs));
+    }
+    const used = this.#connects.take(peer.connectsUsedUntilMs, 1, nowMs);
+    if (used === null) {
+      const waitMs = this.#connects.waitMs(peer.connectsUsedUntilMs, 1, nowMs);
+      return refuse('address_rate', TOO_MANY, 'Too many connections from this address.', seconds(waitMs));
+    }
+    peer.connectsUsedUntilMs = used;
+    if (peer.sessions < this.#rules.sessionsPerAddress) return null;
+    const body = 'This address has as many connections as it may have.';
+    return refuse('address_full', TOO_MANY, body, FULL_RETRY_SECONDS);
+  }
 }
+
+function seconds(ms: number): number {
+  return Math.ceil(ms / 1000);
+}
+
+const TOO_MANY = '429 Too Many Requests';
+/** When to try again where only somebody else's leaving helps. */
+const FULL_RETRY_SECONDS = 5;
 
 /** Whether a `Host` header names this machine by a loopback name. */
 export function namesLoopback(host: string): boolean {

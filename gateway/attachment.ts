@@ -8,13 +8,14 @@
 // the client but the cursor and, while it pulls, the snapshot.
 
 import type { Attached, ChatHost, Follower, ReadableLog } from '../actors/host/api.ts';
-import type { Clock, Principal, Random } from '../actors/ports.ts';
+import type { Clock, Random } from '../actors/ports.ts';
 import { assert, must, unreachable } from '../protocol/assert.ts';
 import { encodeServerFrame } from '../protocol/codec.ts';
 import { errorBody } from '../protocol/errors.ts';
 import type { ServerFrame, SnapshotPiece } from '../protocol/frames.ts';
 import type { ChatId } from '../protocol/ids.ts';
 import { comparePositions, type Position } from '../protocol/position.ts';
+import type { Bearer } from './authentication.ts';
 import type { GatewayCounts } from './counts.ts';
 import { GATEWAY_LIMITS } from './limits.ts';
 
@@ -25,7 +26,7 @@ export type AttachmentOwner = {
   readonly random: Random;
   readonly counts: GatewayCounts;
   /** Whose rights count, at each question to the host anew; null when the credential is over. */
-  principal(): Principal | null;
+  principal(): Bearer | null;
   /** Queues a control frame; it leaves before anything that `fill` gives afterwards. */
   control(frame: ServerFrame): void;
   /** `fill` has something to give. */

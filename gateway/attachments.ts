@@ -1,17 +1,22 @@
 // The chats that one session follows, and whose turn it is to send.
 
 import type { ChatHost } from '../actors/host/api.ts';
-import type { Clock, Principal, Random } from '../actors/ports.ts';
+import type { Clock, Random } from '../actors/ports.ts';
 import { errorBody } from '../protocol/errors.ts';
 import type { ServerFrame } from '../protocol/frames.ts';
 import type { ChatId } from '../protocol/ids.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import type { Position } from '../protocol/position.ts';
 import { Attachment, type AttachmentOwner } from './attachment.ts';
+import type { Bearer } from './authentication.ts';
 import type { GatewayCounts } from './counts.ts';
+import type { Owners, OwnerShare } from './shares.ts';
 
 /** What the attachments need from their session. */
 export type AttachmentsOwner = Omit<AttachmentOwner, 'ready' | 'over'> & {
+  /** What its owner's sessions may follow together. */
+  readonly owners: Owners;
+  readonly share: OwnerShare;
   /** There is something to fill in. */
   wake(): void;
 };
@@ -44,8 +49,9 @@ export class Attachments implements AttachmentOwner {
   /** One that is there is replaced; its late answers are let go. */
   attach(chat: ChatId, cursor: Position | null): void {
     this.detach(chat);
-    if (this.#byChat.size >= LIMITS.attachmentsPerSession || this.#asking >= LIMITS.attachmentsPerSession) {
-      this.#owner.counts.limits.add('attachmentsPerSession');
+    const limit = this.#full();
+    if (limit !== null) {
+      this.#owner.counts.limits.add(limit);
       this.#owner.control({ op: 'refused', chat, error: errorBody('too_many', undefined, 1000) });
       return;
     }
@@ -68,6 +74,7 @@ export class Attachments implements AttachmentOwner {
     const attachment = this.#byChat.get(chat);
     if (attachment === undefined) return;
     this.#byChat.delete(chat);
+    this.#owner.owners.unfollow(this.#owner.share);
     if (attachment.isReady) this.#ready = this.#ready.filter((other) => other !== attachment);
     attachment.stop();
   }
@@ -130,7 +137,7 @@ export class Attachments implements AttachmentOwner {
     return this.#owner.random;
   }
 
-  principal(): Principal | null {
+  principal(): Bearer | null {
     return this.#owner.principal();
   }
 
@@ -151,5 +158,11 @@ export class Attachments implements AttachmentOwner {
 
   crash(error: unknown): void {
     this.#owner.crash(error);
+  }
+
+  /** Counts one more chat that the owner follows; or gives the limit that keeps it out. */
+  #full(): 'attachmentsPerSession' | 'attachmentsPerOwner' | null {
+    if (Math.max(this.#byChat.size, this.#asking) >= LIMITS.attachmentsPerSession) return 'attachmentsPerSession';
+    return this.#owner.owners.follow(this.#owner.share) ? null : 'attachmentsPerOwner';
   }
 }

@@ -13,15 +13,26 @@ import {
 } from '../actors/models/catalogue.ts';
 import type { Clock, Random } from '../actors/ports.ts';
 import { openStore, type OpenStore } from '../storage/store.ts';
-import { createAuthenticator, type JwtOptions } from './authentication.ts';
-import type { Config } from './config.ts';
-import { developmentSecret, forgetDevelopmentToken, issueDevelopmentToken } from './development-access.ts';
+import { openAccess } from './access.ts';
+import type { JwtOptions } from './authentication.ts';
+import { type Config, hasKeys } from './config.ts';
 import { Feeds } from './feeds.ts';
 import { Gateway } from './gateway.ts';
+import {
+  developmentSecret,
+  forgetAdminToken,
+  forgetDevelopmentToken,
+  issueDevelopmentToken,
+  leaveAdminToken,
+  type LocalAdmin,
+  makeLocalAdmin,
+} from './local-access.ts';
 import { type Logger } from './logger.ts';
 import { Metrics } from './metrics/service.ts';
 import { NodeLease } from './node-lease.ts';
 import { Recurring } from './recurring.ts';
+import { SessionRegistry } from './session-registry.ts';
+import { Owners } from './shares.ts';
 import { StartError } from './start-error.ts';
 import { SystemClock, systemRandom } from './system-ports.ts';
 import { startTracing } from './tracing/tracing.ts';
@@ -47,7 +58,7 @@ export type RunningNode = {
   stop(): Promise<void>;
 };
 
-/** Chats whose commands' replies are over 24 h old are tidied up this often. */
+/** Replies over 24 h old and tokens that are long over are tidied up this often. */
 const PRUNE_EVERY_MS = 60 * 60 * 1000;
 
 /** Starts a node. Throws a `StartError` or a `StorageError` whose message is one line that says what to do. */
@@ -74,11 +85,8 @@ async function assemble(config: Config, options: NodeOptions, teardown: Teardown
   const tracing = await startTracing({ url: config.otlpUrl, node: lease.id, logger: nodeLogger });
   teardown.add('tracing', () => tracing.stop());
   const { tracer } = tracing;
-  const feeds = new Feeds({
-    store: database.store,
-    clock,
-    onFault: (error) => nodeLogger.error('a feed could not be read', { error }),
-  });
+  const feeds = openFeeds(database, clock, nodeLogger);
+  const registry = new SessionRegistry(new Owners(config));
   const host = new NodeChatHost({
     clock,
     random,
@@ -86,20 +94,25 @@ async function assemble(config: Config, options: NodeOptions, teardown: Teardown
     models,
     settings: chatSettings(config),
     host: hostSettings(config),
+    admitActivation: (owner) => gateway.admitActivation(owner),
     log: nodeLogger,
     tracer,
     onFed: (owner) => feeds.moved(owner),
   });
   const jwt = jwtOptions(config, dataDir);
+  const local = database.embedded ? await makeLocalAdmin() : null;
+  const access = await openAccess({ config, database, host, registry, jwt, local, clock, logger: nodeLogger });
+  teardown.add('access', () => access.stop());
   let recovered = false;
   const gateway = new Gateway({
     config,
     node: lease.id,
-    host,
+    host: access.host,
     feeds,
     clock,
     random,
-    authenticate: createAuthenticator(jwt, clock),
+    authenticate: access.authenticate,
+    registry,
     logger: nodeLogger,
     tracer,
     notReady: () => {
@@ -116,19 +129,17 @@ async function assemble(config: Config, options: NodeOptions, teardown: Teardown
   teardown.add('host', () => host.drain());
   teardown.add('clients', () => Promise.resolve(gateway.drain()));
   await metrics.start();
-  const developmentToken =
-    config.jwtSecret === null ? await issueDevelopmentToken(dataDir, { url: gateway.url, jwt, clock }) : null;
-  if (developmentToken === null) forgetDevelopmentToken(dataDir);
+  const { url } = gateway;
+  const developmentToken = await leaveTokens(dataDir, { url, jwt: hasKeys(config) ? null : jwt, local, clock });
+  teardown.add('admin token', () => Promise.resolve(forgetAdminToken(dataDir)));
   await host.start();
   recovered = true;
-  const pruning = new Recurring(clock, PRUNE_EVERY_MS, async () => {
-    await database.pruneCommands(clock.nowMs());
-  });
+  const pruning = startPruning(database, clock);
   teardown.add('pruning', () => pruning.stop());
   // The pid is that of the node itself, not of the npm and the shell around it.
   const { pid } = process;
   const { embedded } = database;
-  const urls = { url: gateway.url, metricsUrl: metrics.url };
+  const urls = { url, metricsUrl: metrics.url };
   nodeLogger.info('node up', { ...urls, pid, embedded, models: models.list().length });
   return { ...urls, developmentToken, embedded, models, stop: () => teardown.run() };
 }
@@ -144,15 +155,15 @@ function openDatabase(
 
 function readyModels(config: Config, clock: Clock): ModelCatalogue {
   const { defaultModel } = config;
-  const anthropic = access(config.anthropicApiKey, config.anthropicBaseUrl);
-  const openai = access(config.openaiApiKey, config.openaiBaseUrl);
+  const anthropic = providerConfig(config.anthropicApiKey, config.anthropicBaseUrl);
+  const openai = providerConfig(config.openaiApiKey, config.openaiBaseUrl);
   const compatible = compatibleServer(config);
   const result = modelCatalogue({ clock, anthropic, openai, compatible, scripted: true, defaultModel });
   if (result.outcome === 'fault') throw new StartError(`${result.fault} See --default-model (PARLEY_DEFAULT_MODEL).`);
   return result.catalogue;
 }
 
-function access(apiKey: string | null, baseUrl: string | null): ProviderConfig | null {
+function providerConfig(apiKey: string | null, baseUrl: string | null): ProviderConfig | null {
   return apiKey === null ? null : { apiKey, baseUrl, models: [] };
 }
 
@@ -166,10 +177,40 @@ function compatibleServer(config: Config): CatalogueConfig['compatible'] {
   return { apiKey, baseUrl, models };
 }
 
-function jwtOptions(config: Config, dataDir: string): JwtOptions {
+function openFeeds({ store }: OpenStore, clock: Clock, logger: Logger): Feeds {
+  return new Feeds({ store, clock, onFault: (error) => logger.error('a feed could not be read', { error }) });
+}
+
+function startPruning(database: OpenStore, clock: Clock): Recurring {
+  return new Recurring(clock, PRUNE_EVERY_MS, async () => {
+    await database.pruneCommands(clock.nowMs());
+    await database.access.prune(clock.nowMs());
+  });
+}
+
+/** In the data folder, for those who may read it; gives that of a developer. */
+async function leaveTokens(
+  dataDir: string,
+  parts: {
+    readonly url: string;
+    readonly jwt: JwtOptions | null;
+    readonly local: LocalAdmin | null;
+    readonly clock: Clock;
+  },
+): Promise<string | null> {
+  const { url, jwt, local, clock } = parts;
+  if (local === null) forgetAdminToken(dataDir);
+  else leaveAdminToken(dataDir, { url, token: local.token });
+  if (jwt !== null) return issueDevelopmentToken(dataDir, { url, jwt, clock });
+  forgetDevelopmentToken(dataDir);
+  return null;
+}
+
+/** Null: only the keys of the key set sign credentials. */
+function jwtOptions(config: Config, dataDir: string): JwtOptions | null {
   const { jwtSecret, jwtIssuer: issuer, jwtAudience: audience } = config;
-  const secret = jwtSecret === null ? developmentSecret(dataDir) : new TextEncoder().encode(jwtSecret);
-  return { secret, issuer, audience };
+  if (jwtSecret !== null) return { secret: new TextEncoder().encode(jwtSecret), issuer, audience };
+  return hasKeys(config) ? null : { secret: developmentSecret(dataDir), issuer, audience };
 }
 
 function chatSettings(config: Config): ChatSettings {

@@ -109,11 +109,12 @@ describe('faults', () => {
 
   test('[gateway] off loopback a secret is required, and a development token is never an answer', () => {
     expect(faults(['--host', '0.0.0.0'])).toEqual([
-      expect.stringMatching(/Set PARLEY_JWT_SECRET, or listen on 127\.0\.0\.1/),
+      expect.stringMatching(/Set PARLEY_JWT_SECRET or PARLEY_JWKS_URL, or listen on 127\.0\.0\.1/),
     ]);
     expect(faults(['--host', '::'])).toHaveLength(1);
     expect(faults(['--host', 'localhost.evil.example'])).toHaveLength(1);
     expect(faults(['--host', '0.0.0.0'], { PARLEY_JWT_SECRET: SECRET })).toEqual([]);
+    expect(faults(['--host', '0.0.0.0'], { PARLEY_JWKS_URL: 'https://id.example/keys' })).toEqual([]);
     for (const host of ['localhost', '127.0.0.1', '127.1.2.3', '::1']) expect(faults(['--host', host])).toEqual([]);
   });
 
@@ -142,6 +143,13 @@ describe('faults', () => {
       expect.stringMatching(/^--compatible-models .* must be names such as qwen3:8b, separated by commas/),
     ]);
     expect(faults(['--compatible-base-url', 'localhost:11434', '--compatible-models', 'm'])).toHaveLength(1);
+  });
+
+  test('[gateway] a key set comes by https only, loopback or not', () => {
+    for (const url of ['http://id.example/keys', 'http://127.0.0.1/keys', 'file:///keys', 'id.example/keys']) {
+      expect(faults([], { PARLEY_JWKS_URL: url })).toEqual([expect.stringMatching(/begins with https:\/\//)]);
+    }
+    expect(faults([], { PARLEY_JWKS_CA_FILE: 'ca.pem' })).toEqual([expect.stringMatching(/is for --jwks-url/)]);
   });
 
   test('[gateway] secrets are not taken as arguments and not repeated in faults', () => {

@@ -153,13 +153,18 @@ function readPromptFile(values: Record<string, unknown>, faults: string[]): void
   }
 }
 
+/** The node was told whose credentials count; else it makes a development token. */
+export function hasKeys({ jwtSecret, jwksUrl }: Pick<Config, 'jwtSecret' | 'jwksUrl'>): boolean {
+  return jwtSecret !== null || jwksUrl !== null;
+}
+
 /** What no option can say for itself. */
 function contradictions(config: Config): string[] {
   const faults: string[] = [];
-  if (typeof config.host === 'string' && !isLoopback(config.host) && config.jwtSecret === null) {
+  if (typeof config.host === 'string' && !isLoopback(config.host) && !hasKeys(config)) {
     faults.push(
       `${howToSet('host')} ${config.host} can be reached from elsewhere, where a development token would let anybody in. ` +
-        'Set PARLEY_JWT_SECRET, or listen on 127.0.0.1.',
+        'Set PARLEY_JWT_SECRET or PARLEY_JWKS_URL, or listen on 127.0.0.1.',
     );
   }
   faults.push(...compatibleFaults(config));
@@ -168,6 +173,9 @@ function contradictions(config: Config): string[] {
   }
   if (config.retryBaseMs > config.retryCeilingMs) {
     faults.push(`${howToSet('retryBaseMs')} must not be above ${howToSet('retryCeilingMs')}.`);
+  }
+  if (config.jwksCaFile !== null && config.jwksUrl === null) {
+    faults.push(`${howToSet('jwksCaFile')} is for ${howToSet('jwksUrl')}, which is not set.`);
   }
   if (config.framesPerSecond > config.framesBurst) {
     faults.push(`${howToSet('framesPerSecond')} must not be above ${howToSet('framesBurst')}.`);

@@ -11,6 +11,7 @@ import type { ChatId } from '../protocol/ids.ts';
 import type { Histogram } from '../protocol/measures.ts';
 import type { Position } from '../protocol/position.ts';
 import { parseError } from '../protocol/wire-content.ts';
+import { isAccessCommand, isAccessQuery } from './access-commands.ts';
 import type { GatewayCounts } from './counts.ts';
 
 export class CountedHost implements ChatHost {
@@ -42,7 +43,7 @@ export class CountedHost implements ChatHost {
   async command(principal: Principal, request: CommandRequest): Promise<CommandReply> {
     const beganMs = performance.now();
     // Names of a client's own making must not become series.
-    const name = isCommandName(request.name) ? request.name : 'unknown';
+    const name = isCommandName(request.name) || isAccessCommand(request.name) ? request.name : 'unknown';
     const span = this.#tracer.begin('command', request.trace ?? null, { name, 'parley.command': request.id });
     const reply = await this.#host.command(principal, { ...request, trace: span.at });
     const outcome = reply.ok ? 'ok' : errorCode(reply.body);
@@ -55,7 +56,7 @@ export class CountedHost implements ChatHost {
   async query(viewer: Principal, name: string, args: Args): Promise<QueryResult> {
     const beganMs = performance.now();
     const result = await this.#host.query(viewer, name, args);
-    const known = isQueryName(name) ? name : 'unknown';
+    const known = isQueryName(name) || isAccessQuery(name) ? name : 'unknown';
     this.#counts.queries.add(`${known} ${result.ok ? 'ok' : result.error.code}`);
     observeSince(this.#counts.querySeconds, beganMs);
     return result;

@@ -28,14 +28,22 @@ export const GATEWAY_LIMITS_COUNTED = [
   'tokenGraceMs',
   'framesPerSecond',
   'sessionsPerOwner',
+  'attachmentsPerOwner',
+  'commandsPerSecond',
+  'ownerCommandsPerSecond',
+  'ownerActivationsPerSecond',
   'sessionsMax',
+  'sessionsPerAddress',
   'addressConnectsPerSecond',
+  'addressRefusalsPerSecond',
 ] as const satisfies readonly (
   | WireLimit
   | keyof typeof GATEWAY_LIMITS
   | keyof SessionLimits
   | 'sessionsMax'
+  | 'sessionsPerAddress'
   | 'addressConnectsPerSecond'
+  | 'addressRefusalsPerSecond'
 )[];
 export type GatewayLimit = (typeof GATEWAY_LIMITS_COUNTED)[number];
 
@@ -46,7 +54,7 @@ export class GatewayCounts {
   /** WebSocket upgrades that were refused. */
   readonly refusals = new Tally<Refusal>(REFUSALS);
   /** Credentials that were looked at: `accepted`, or the code of the error. */
-  readonly authentications = new Tally<string>(['accepted', 'unauthorized', 'token_expired']);
+  readonly authentications = new Tally<string>(['accepted', 'unauthorized', 'token_expired', 'revoked', 'going_away']);
   /** How attaches ended that the host was asked for. */
   readonly replays = new Tally<(typeof REPLAYS)[number]>(REPLAYS);
   /** `<name> ok` or `<name> <error code>`; a name that is none is `unknown`. */
@@ -68,7 +76,9 @@ export class GatewayCounts {
   refused(reason: Refusal): void {
     this.refusals.add(reason);
     if (reason === 'full') this.limits.add('sessionsMax');
+    if (reason === 'address_full') this.limits.add('sessionsPerAddress');
     if (reason === 'address_rate') this.limits.add('addressConnectsPerSecond');
+    if (reason === 'address_refusals') this.limits.add('addressRefusalsPerSecond');
   }
 
   sent(bytes: number): void {

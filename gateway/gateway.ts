@@ -3,7 +3,7 @@
 import type { ChatHost } from '../actors/host/api.ts';
 import type { Clock, Random } from '../actors/ports.ts';
 import type { Tracer } from '../actors/tracing.ts';
-import type { NodeId } from '../protocol/ids.ts';
+import type { NodeId, OwnerId } from '../protocol/ids.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import { Admission, isLoopback, type UpgradeRequest, type Verdict } from './admission.ts';
 import type { Authenticate } from './authentication.ts';
@@ -17,9 +17,11 @@ import { HeartbeatWheel } from './heartbeat-wheel.ts';
 import { GATEWAY_LIMITS } from './limits.ts';
 import type { Logger } from './logger.ts';
 import { connectionRoom, openFilesMax } from './open-files.ts';
+import { SessionRates } from './requests.ts';
 import { Session } from './session.ts';
 import type { SessionContext } from './session-context.ts';
 import { SessionRegistry } from './session-registry.ts';
+import { Owners } from './shares.ts';
 import { type HttpAnswer, type Server, SOCKET_PATH, startServer } from './uws.ts';
 
 export type GatewayParts = {
@@ -30,6 +32,8 @@ export type GatewayParts = {
   readonly clock: Clock;
   readonly random: Random;
   readonly authenticate: Authenticate;
+  /** One of its own when absent. */
+  readonly registry?: SessionRegistry;
   readonly logger: Logger;
   readonly tracer: Tracer;
   /** Why the node cannot serve now, in words for an operator; empty when it can. */
@@ -56,7 +60,7 @@ export class Gateway {
   constructor(parts: GatewayParts) {
     const { config, node, host, feeds, clock, random, authenticate, logger } = parts;
     this.#parts = parts;
-    this.registry = new SessionRegistry(config.sessionsPerOwner);
+    this.registry = parts.registry ?? new SessionRegistry(new Owners(config));
     const room = connectionRoom(config.sessionsMax, openFilesMax());
     if (room.sessionsMax < config.sessionsMax) {
       logger.info('the limit of open files leaves room for fewer connections', { sessionsMax: room.sessionsMax });
@@ -71,7 +75,10 @@ export class Gateway {
       allowedOrigins: config.allowedOrigins,
       allowedHosts: config.allowedHosts,
       sessionsMax: room.sessionsMax,
+      sessionsPerAddress: config.sessionsPerAddress,
       ...addressRate,
+      refusalsPerSecond: config.addressRefusalsPerSecond,
+      refusalsBurst: config.addressRefusalsBurst,
     });
     const heartbeatMs = LIMITS.heartbeatMs;
     this.#context = {
@@ -88,6 +95,7 @@ export class Gateway {
       flusher: new Flusher((task) => setImmediate(task)),
       wheel: new HeartbeatWheel(clock, heartbeatMs),
       limits: config,
+      rates: new SessionRates(config),
     };
   }
 
@@ -104,10 +112,12 @@ export class Gateway {
       traffic: this.counts,
       arrive: (address) => this.#arrive(address),
       leave: () => this.#doorstep.leave(),
-      open: (socket) => {
+      open: (socket, peer) => {
         this.counts.sessionsOpened += 1;
+        this.#admission.opened(peer);
         return new Session(this.#newSessionId(), socket, this.#context);
       },
+      closed: (peer, code) => this.#admission.closed(peer, code, this.#parts.clock.nowMs()),
       pages: { '/healthz': () => Promise.resolve(HEALTHY), '/readyz': () => this.#ready() },
     });
   }
@@ -115,6 +125,13 @@ export class Gateway {
   /** Connections that are no sessions (yet). */
   get unfinished(): number {
     return this.#doorstep.unfinished;
+  }
+
+  /** How long the owner waits until another chat is loaded for them, in milliseconds. */
+  admitActivation(owner: OwnerId): number {
+    const waitMs = this.registry.owners.activate(owner, this.#parts.clock.nowMs());
+    if (waitMs > 0) this.counts.limits.add('ownerActivationsPerSecond');
+    return waitMs;
   }
 
   /** Where clients connect. */

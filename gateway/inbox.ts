@@ -5,6 +5,7 @@ import { decodeClientMessage, type IncomingClientFrame } from '../protocol/codec
 import type { ErrorBody } from '../protocol/errors.ts';
 import type { FrameLimit } from '../protocol/limits.ts';
 import { GATEWAY_LIMITS } from './limits.ts';
+import type { Rate } from './rate.ts';
 
 /** A frame with its share of the bytes of its message, or the place at which bytes were no frame. */
 export type Incoming =
@@ -14,6 +15,8 @@ export type Incoming =
 export class Inbox {
   #waiting: Incoming[] = [];
   #bytes = 0;
+  /** Of the rate of frames. */
+  #usedUntilMs = 0;
 
   /** Decodes a message and takes its frames in; says how many they were. Keeps nothing of `message`. */
   take(message: Uint8Array): number {
@@ -29,6 +32,13 @@ export class Inbox {
   get full(): 'waitingFrames' | 'inboundBytesPerSession' | null {
     if (this.#waiting.length > GATEWAY_LIMITS.waitingFrames) return 'waitingFrames';
     return this.#bytes > GATEWAY_LIMITS.inboundBytesPerSession ? 'inboundBytesPerSession' : null;
+  }
+
+  /** Whether the client may send so many frames now; then they are counted. */
+  mayTake(rate: Rate, frames: number, nowMs: number): boolean {
+    const used = rate.take(this.#usedUntilMs, frames, nowMs);
+    this.#usedUntilMs = used ?? this.#usedUntilMs;
+    return used !== null;
   }
 
   next(): Incoming | null {

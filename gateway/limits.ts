@@ -5,8 +5,22 @@ import { LIMITS } from '../protocol/limits.ts';
 
 const KIB = 1024;
 
+/** What the sessions of one owner may do together on this node. */
+export type OwnerLimits = {
+  /** Open sessions; more: close `too_many`. */
+  readonly sessionsPerOwner: number;
+  /** Chats that they follow; more: `refused` with `too_many`. */
+  readonly attachmentsPerOwner: number;
+  /** Commands and queries; more: `rate_limited`. */
+  readonly ownerCommandsPerSecond: number;
+  readonly ownerCommandsBurst: number;
+  /** Chats that have to be loaded for them; more: `rate_limited`. */
+  readonly ownerActivationsPerSecond: number;
+  readonly ownerActivationsBurst: number;
+};
+
 /** What one session may hold and do. Bytes and milliseconds as the names say. */
-export type SessionLimits = {
+export type SessionLimits = OwnerLimits & {
   /** Buffered above this: the session takes nothing more from the logs until the socket has drained. */
   readonly outboxSoftBytes: number;
   /** Buffered bytes and waiting control frames together above this: close `slow`. A frame alone always fits. */
@@ -14,11 +28,12 @@ export type SessionLimits = {
   readonly helloTimeoutMs: number;
   /** An expired credential: attach and command are refused at once, the connection is closed after this. */
   readonly tokenGraceMs: number;
-  /** A token bucket per connection; empty: close `rate_limited`. */
+  /** Frames of one connection; more: close `rate_limited`. */
   readonly framesPerSecond: number;
   readonly framesBurst: number;
-  /** Open sessions of one owner on this node; more: close `too_many`. */
-  readonly sessionsPerOwner: number;
+  /** Commands and queries of one connection; more: `rate_limited`, and a close after as many refusals again. */
+  readonly commandsPerSecond: number;
+  readonly commandsBurst: number;
 };
 
 export const GATEWAY_LIMITS = {
@@ -52,6 +67,12 @@ export const GATEWAY_LIMITS = {
   unfinishedMax: 4_096,
   /** Files that the node keeps for itself: the database, its log, calls to models. */
   ownFiles: 256,
+  /** Addresses, and owners, without a connection that are remembered; more: the longest idle one is forgotten. */
+  idleSharesMax: 16_384,
+  /** How often a node asks its database for revocations when nothing else makes it ask: within 1 s, whatever happens. */
+  revocationPollMs: 250,
+  /** Credentials in one question to the database. */
+  credentialsPerQuestion: 200,
   /** uWS buffers at most this behind its own back: a hard guard that our own budget never lets it reach. */
   socketSlackBytes: 1024 * KIB,
   /** Connections to the port of the metrics; more: closed at once. A scraper needs one. */

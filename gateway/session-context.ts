@@ -10,6 +10,7 @@ import type { Flusher } from './flush.ts';
 import type { HeartbeatWheel } from './heartbeat-wheel.ts';
 import type { SessionLimits } from './limits.ts';
 import type { Logger } from './logger.ts';
+import type { SessionRates } from './requests.ts';
 import type { SessionRegistry } from './session-registry.ts';
 
 export type SessionContext = {
@@ -24,6 +25,7 @@ export type SessionContext = {
   readonly wheel: HeartbeatWheel;
   readonly heartbeatMs: number;
   readonly limits: SessionLimits;
+  readonly rates: SessionRates;
   readonly logger: Logger;
   readonly counts: GatewayCounts;
 };

@@ -1,27 +1,33 @@
-// The sessions of this node: how many there are, how many each owner has, and how they all come to an end.
+// The sessions of this node: how many there are, whose, and how they come to an end.
 
 import type { Random } from '../actors/ports.ts';
 import type { CloseReason } from '../protocol/close-codes.ts';
-import type { OwnerId } from '../protocol/ids.ts';
+import type { Revocation } from '../storage/access.ts';
+import type { Bearer } from './authentication.ts';
 import { type SessionMeasure, type SessionsMeasure, sumSessions } from './counts.ts';
+import type { Owners } from './shares.ts';
 
 /** A session towards the registry. Neither call throws. */
 export type RegisteredSession = {
   readonly measure: SessionMeasure;
+  /** Who is at the other end; null before `hello` and after the end. */
+  readonly bearer: Bearer | null;
   announceDrain(afterMs: number): void;
   close(reason: CloseReason): void;
 };
 
 export class SessionRegistry {
-  readonly #perOwnerMax: number;
+  /** What the sessions of an owner have together. */
+  readonly owners: Owners;
   readonly #sessions = new Set<RegisteredSession>();
-  /** Entries leave when their count reaches 0: bounded by the sessions. */
-  readonly #owners = new Map<OwnerId, number>();
   /** Sessions closed since the start, by reason: `gone` is the client or the network. */
   readonly #closed = new Map<CloseReason | 'gone', number>();
 
-  constructor(perOwnerMax: number) {
-    this.#perOwnerMax = perOwnerMax;
+  /** The number of the latest revocation that has reached the sessions here. */
+  #revokedSeq = 0;
+
+  constructor(owners: Owners) {
+    this.owners = owners;
   }
 
   get size(): number {
@@ -54,18 +60,20 @@ export class SessionRegistry {
     this.#closed.set(reason, (this.#closed.get(reason) ?? 0) + 1);
   }
 
-  /** Counts a session of the owner; false, and not counted, when there are as many as allowed. */
-  enter(owner: OwnerId): boolean {
-    const count = this.#owners.get(owner) ?? 0;
-    if (count >= this.#perOwnerMax) return false;
-    this.#owners.set(owner, count + 1);
-    return true;
+  /** Ends the sessions that came in by what is revoked, as of a moment before that. */
+  revoke(revocation: Revocation): void {
+    this.#revokedSeq = Math.max(this.#revokedSeq, revocation.seq);
+    for (const session of this.#sessions) {
+      const { bearer } = session;
+      if (bearer === null || !isRevoked(bearer, revocation)) continue;
+      bearer.revoked = true;
+      session.close('revoked');
+    }
   }
 
-  leave(owner: OwnerId): void {
-    const count = this.#owners.get(owner) ?? 0;
-    if (count <= 1) this.#owners.delete(owner);
-    else this.#owners.set(owner, count - 1);
+  /** A revocation came between the look at the credential and now: it has to be looked at again. */
+  outdated({ asOf }: Bearer): boolean {
+    return asOf !== undefined && asOf < this.#revokedSeq;
   }
 
   /** Asks all clients to come back elsewhere, each after its own time within the spread: no storm on one node. */
@@ -76,4 +84,9 @@ export class SessionRegistry {
   closeAll(reason: CloseReason): void {
     for (const session of this.#sessions) session.close(reason);
   }
+}
+
+function isRevoked(bearer: Bearer, revocation: Revocation): boolean {
+  if (bearer.asOf === undefined || bearer.asOf >= revocation.seq) return false;
+  return revocation.kind === 'owner' ? bearer.owner === revocation.owner : bearer.token === revocation.token;
 }

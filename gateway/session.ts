@@ -11,21 +11,22 @@ import { CLOSE_CODES, type CloseReason } from '../protocol/close-codes.ts';
 import { encodeReply, encodeServerFrame, type IncomingClientFrame } from '../protocol/codec.ts';
 import { type ErrorBody, errorBody } from '../protocol/errors.ts';
 import { type ClientFrame, PROTOCOL_VERSION, type ServerFrame } from '../protocol/frames.ts';
-import { LIMITS, SESSION_LIMITS } from '../protocol/limits.ts';
+import { LIMITS } from '../protocol/limits.ts';
 import { parseTraceParent } from '../protocol/trace-parent.ts';
 import { Attachments, type AttachmentsOwner } from './attachments.ts';
-import { sameRights, type Credential } from './authentication.ts';
+import { type Bearer, type Credential, refusalBody, sameRights } from './authentication.ts';
 import { armExpiry } from './expiry-timer.ts';
 import { FeedWatch } from './feed-watch.ts';
 import { joinChunks } from './flush.ts';
 import type { GatewayLimit, SessionMeasure } from './counts.ts';
+import { welcomeFrame } from './hello.ts';
 import { Inbox, type Incoming } from './inbox.ts';
 import { GATEWAY_LIMITS } from './limits.ts';
 import { Outbox } from './outbox.ts';
-import { Requests } from './requests.ts';
+import { encodeAnswer, Requests } from './requests.ts';
 import type { SessionContext } from './session-context.ts';
+import type { OwnerShare } from './shares.ts';
 import type { ClientSocket } from './socket.ts';
-import { TokenBucket } from './token-bucket.ts';
 
 type Live = {
   readonly kind: 'live';
@@ -35,6 +36,7 @@ type Live = {
   /** Made at the first `watch`. */
   feed: FeedWatch | null;
   readonly requests: Requests;
+  readonly share: OwnerShare;
   readonly leaveWheel: () => void;
 };
 
@@ -45,7 +47,6 @@ export class Session {
   readonly #context: SessionContext;
   readonly #socket: ClientSocket;
   readonly #outbox = new Outbox();
-  readonly #bucket: TokenBucket;
   #state: State = { kind: 'awaitingHello' };
   readonly #inbox = new Inbox();
   /** The inbox is being worked off. */
@@ -63,7 +64,6 @@ export class Session {
     this.#socket = socket;
     this.#context = context;
     const { clock, limits, registry } = context;
-    this.#bucket = new TokenBucket({ perSecond: limits.framesPerSecond, burst: limits.framesBurst }, clock.nowMs());
     this.#cancelDeadline = clock.after(limits.helloTimeoutMs, () => this.#over('helloTimeoutMs', 'hello_timeout'));
     registry.add(this);
   }
@@ -87,8 +87,7 @@ export class Session {
   /** Pings and pongs of WebSocket cost what frames cost. */
   receiveControl(): void {
     if (this.#state.kind === 'closing') return;
-    if (!this.#bucket.take(1, this.#context.clock.nowMs()))
-      this.#over('framesPerSecond', 'rate_limited', 'too many pings');
+    if (!this.#mayTake(1)) this.#over('framesPerSecond', 'rate_limited', 'too many pings');
   }
 
   /** The socket has drained: a hint, the budget is looked at again. */
@@ -115,6 +114,10 @@ export class Session {
     const bufferedBytes = this.#socket.bufferedBytes();
     const attachments = state.kind === 'live' ? state.attachments.size : 0;
     return { state: state.kind, paused: this.#paused, outboxBytes: this.#outbox.bytes, bufferedBytes, attachments };
+  }
+
+  get bearer(): Bearer | null {
+    return this.#state.kind === 'live' ? this.#state.credential.principal : null;
   }
 
   announceDrain(afterMs: number): void {
@@ -185,13 +188,16 @@ export class Session {
     }
     const frames = this.#inbox.take(bytes);
     this.#context.counts.framesIn += frames;
-    const isFast = !this.#bucket.take(Math.max(1, frames), this.#context.clock.nowMs());
-    const limit = isFast ? 'framesPerSecond' : this.#inbox.full;
+    const limit = this.#mayTake(Math.max(1, frames)) ? this.#inbox.full : 'framesPerSecond';
     if (limit !== null) {
       this.#over(limit, 'rate_limited', 'too many frames');
       return;
     }
     void this.#work();
+  }
+
+  #mayTake(frames: number): boolean {
+    return this.#inbox.mayTake(this.#context.rates.frames, frames, this.#context.clock.nowMs());
   }
 
   /** Handles the frames of the inbox one after the other; only a credential makes the next ones wait. */
@@ -251,14 +257,9 @@ export class Session {
         });
         return null;
       case 'query':
-        this.#request(live, { request: frame.request, bytes }, async (principal) => {
-          const answer = await this.#context.host.query(principal, frame.name, frame.args);
-          return encodeServerFrame(
-            answer.ok
-              ? { op: 'reply', request: frame.request, result: answer.result, error: null }
-              : { op: 'reply', request: frame.request, result: null, error: answer.error },
-          );
-        });
+        this.#request(live, { request: frame.request, bytes }, async (principal) =>
+          encodeAnswer(frame.request, await this.#context.host.query(principal, frame.name, frame.args)),
+        );
         return null;
       case 'ping':
         this.#heartbeat(this.#context.clock.nowMs());
@@ -266,7 +267,7 @@ export class Session {
       case 'watch':
         live.feed ??= new FeedWatch(
           this.#context.feeds,
-          this.#attachmentsOwner(() => live),
+          this.#attachmentsOwner(() => live, live.share),
         );
         live.feed.watch(frame.request, frame.cursor ?? 0);
         return null;
@@ -287,7 +288,7 @@ export class Session {
       this.close('unsupported_version', `this server speaks version ${PROTOCOL_VERSION}`);
       return;
     }
-    const { authenticate, registry, wheel, logger, node, heartbeatMs } = this.#context;
+    const { authenticate, registry, wheel, logger } = this.#context;
     const authentication = await authenticate(frame.credential);
     if (this.#state.kind !== 'awaitingHello') return;
     if (authentication.outcome === 'refused') {
@@ -296,31 +297,24 @@ export class Session {
     }
     const { credential } = authentication;
     const { owner, role } = credential.principal;
-    if (!registry.enter(owner)) {
+    if (registry.outdated(credential.principal)) return this.#hello(frame);
+    const share = registry.owners.enter(owner);
+    if (share === null) {
       this.#over('sessionsPerOwner', 'too_many', 'this owner has too many open connections');
       return;
     }
     const live: Live = {
       kind: 'live',
       credential,
-      attachments: new Attachments(this.#attachmentsOwner(() => live)),
+      attachments: new Attachments(this.#attachmentsOwner(() => live, share)),
+      requests: new Requests(this.#context.rates, share),
+      share,
       feed: null,
-      requests: new Requests(),
       leaveWheel: wheel.add(this),
     };
     this.#state = live;
     this.#armExpiry(credential.expiresAtMs);
-    const { expiresAtMs } = credential;
-    this.#control({
-      op: 'welcome',
-      version: PROTOCOL_VERSION,
-      session: this.id,
-      node,
-      owner,
-      heartbeatMs,
-      expiresAtMs,
-      limits: SESSION_LIMITS,
-    });
+    this.#control(welcomeFrame(this.#context, this.id, credential));
     logger.info('session live', { session: this.id, owner, role, client: frame.client });
   }
 
@@ -328,10 +322,11 @@ export class Session {
     const authentication = await this.#context.authenticate(token);
     if (this.#state !== live) return;
     if (authentication.outcome === 'refused') {
-      this.#refuse(request, errorBody(authentication.code, authentication.detail));
+      this.#refuse(request, refusalBody(authentication));
       return;
     }
     const { credential } = authentication;
+    if (this.#context.registry.outdated(credential.principal)) return this.#auth(live, request, token);
     const before = live.credential.principal;
     if (credential.principal.owner !== before.owner) {
       this.#refuse(request, errorBody('unauthorized', 'it is of another subject'));
@@ -346,9 +341,11 @@ export class Session {
 
   // ---------------------------------------------------------------------------------------------------- live
 
-  #attachmentsOwner(live: () => Live): AttachmentsOwner {
-    const { host, clock, random, counts } = this.#context;
+  #attachmentsOwner(live: () => Live, share: OwnerShare): AttachmentsOwner {
+    const { host, clock, random, counts, registry } = this.#context;
     return {
+      owners: registry.owners,
+      share,
       host,
       counts,
       clock,
@@ -371,10 +368,11 @@ export class Session {
       this.#refuse(request, errorBody('token_expired'));
       return;
     }
-    const limit = live.requests.enter(bytes);
-    if (limit !== null) {
-      this.#context.counts.limits.add(limit);
-      this.#refuse(request, errorBody('too_many', 'requests without a reply', 1000));
+    const entered = live.requests.enter(bytes, this.#context.clock.nowMs());
+    if (entered === 'flood') return this.#over('commandsPerSecond', 'rate_limited', 'requests that were refused');
+    if (entered !== 'entered') {
+      this.#context.counts.limits.add(entered.limit);
+      this.#refuse(request, entered.error);
       return;
     }
     void this.#answer(live, bytes, run(principal));
@@ -391,7 +389,7 @@ export class Session {
   }
 
   /** Whose rights count now; null when the credential is over. */
-  #principal(live: Live): Principal | null {
+  #principal(live: Live): Bearer | null {
     return this.#context.clock.nowMs() < live.credential.expiresAtMs ? live.credential.principal : null;
   }
 
@@ -485,16 +483,16 @@ export class Session {
     this.#inbox.clear();
     this.#outbox.clear();
     this.#cancelDeadline();
-    const { flusher, registry, logger } = this.#context;
+    const { flusher, registry, logger, clock } = this.#context;
     flusher.forget(this);
     if (state.kind !== 'live') return;
     state.leaveWheel();
-    registry.leave(state.credential.principal.owner);
     try {
       state.attachments.stop();
       state.feed?.stop();
     } catch (error) {
       logger.error('a chat could not be let go', { session: this.id, error });
     }
+    registry.owners.leave(state.share, clock.nowMs());
   }
 }

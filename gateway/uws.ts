@@ -21,7 +21,7 @@ import { createServer } from 'node:net';
 import { assert, must } from '../protocol/assert.ts';
 import { SUBPROTOCOL } from '../protocol/frames.ts';
 import { LIMITS } from '../protocol/limits.ts';
-import { addressKey, HOST_REFUSED, type UpgradeRequest, type Verdict } from './admission.ts';
+import { addressKey, HOST_REFUSED, type Peer, type UpgradeRequest, type Verdict } from './admission.ts';
 import { type Logger } from './logger.ts';
 import type { ClientSocket } from './socket.ts';
 import { StartError } from './start-error.ts';
@@ -71,7 +71,9 @@ export type ServerParts = {
   arrive(address: string): boolean;
   /** A connection that was no session has become one, or has ended. */
   leave(): void;
-  open(socket: ClientSocket): SocketHandler;
+  open(socket: ClientSocket, peer: Peer): SocketHandler;
+  /** Follows each `open`, after the handler's last call. */
+  closed(peer: Peer, code: number): void;
   /** Told of every WebSocket message. */
   readonly traffic: Traffic;
   /** GET path → its answer, in JSON. */
@@ -91,7 +93,7 @@ export const SOCKET_PATH = '/v1/ws';
 /** Pings after 44 s of silence, the end after 60: most proxies cut at 60 s, and the heartbeat comes every 20. */
 const IDLE_TIMEOUT_SECONDS = 60;
 
-type UserData = { handler: SocketHandler | null; socket: UwsSocket | null };
+type UserData = { handler: SocketHandler | null; socket: UwsSocket | null; readonly peer: Peer };
 
 class UwsSocket implements ClientSocket {
   readonly #ws: WebSocket<UserData>;
@@ -195,7 +197,7 @@ function addSocketRoute(app: TemplatedApp, parts: ServerParts): void {
       const socket = new UwsSocket(ws, parts.traffic);
       const data = ws.getUserData();
       data.socket = socket;
-      data.handler = parts.open(socket);
+      data.handler = parts.open(socket, data.peer);
     },
     message: (ws, message, isBinary) => {
       parts.traffic.received(message.byteLength);
@@ -207,9 +209,11 @@ function addSocketRoute(app: TemplatedApp, parts: ServerParts): void {
     ping: (ws) => guarded(ws, (handler) => handler.receiveControl()),
     pong: (ws) => guarded(ws, (handler) => handler.receiveControl()),
     drain: (ws) => guarded(ws, (handler) => handler.drained()),
-    close: (ws) => {
-      ws.getUserData().socket?.markClosed();
+    close: (ws, code) => {
+      const { socket, peer } = ws.getUserData();
+      socket?.markClosed();
       guarded(ws, (handler) => handler.closed());
+      parts.closed(peer, code);
     },
   });
 }
@@ -229,7 +233,7 @@ function upgrade(
     respond(res, verdict.status, verdict.body, verdict.retryAfterSeconds);
     return;
   }
-  const data: UserData = { handler: null, socket: null };
+  const data: UserData = { handler: null, socket: null, peer: verdict.peer };
   // No extensions are offered back: compression is off.
   res.upgrade(data, req.getHeader('sec-websocket-key'), SUBPROTOCOL, '', context);
 }

@@ -2,7 +2,7 @@
 
 import type { ConfigResult } from './config.ts';
 import type { RunningNode } from './compose.ts';
-import { TOKEN_FILE } from './development-access.ts';
+import { TOKEN_FILE } from './local-access.ts';
 
 type Configured = ConfigResult & { readonly outcome: 'config' };
 

@@ -15,6 +15,8 @@ export type TurnId = Branded<string, 'TurnId'>;
 export type AttemptId = Branded<string, 'AttemptId'>;
 /** The subject of a credential: 1 to 128 bytes of UTF-8. */
 export type OwnerId = Branded<string, 'OwnerId'>;
+/** An API token's, derived from the command that created it. */
+export type TokenId = Branded<string, 'TokenId'>;
 /** One incarnation of a node: a restart gives a new one. */
 export type NodeId = Branded<string, 'NodeId'>;
 /** The number of a chat's activation: +1 each time its actor is loaded from storage. */

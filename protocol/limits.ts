@@ -57,6 +57,9 @@ export const LIMITS = {
   feedFrameBytes: 64 * KIB,
   /** Unread messages that are counted; that many stand for more. */
   unreadMessages: 100,
+  pageTokens: 100,
+  /** How far ahead the end of an API token may lie, unless it has none. */
+  tokenLifeMs: 3_650 * DAY_MS,
   /** How long the first reply of a command is kept, and how far ahead its id may be. */
   commandReplyMs: DAY_MS,
 } as const;

@@ -42,7 +42,9 @@ export type StoreLimits = {
   readonly archiveTries: number;
   /** Chats activated in one transaction; more go in several. */
   readonly activationsPerRound: number;
-  /** Command rows deleted in one statement. */
+  /** API tokens of an owner that are in force, and a tenth of all that are kept of one; more: `too_many`. */
+  readonly tokensPerOwner: number;
+  /** Rows of commands, or of tokens, deleted in one statement. */
   readonly prunedPerRound: number;
   /** Embedded only: between two checkpoints, which bound the log and the time a start after a crash takes. */
   readonly checkpointMs: number;
@@ -72,6 +74,7 @@ export const STORE_LIMITS: StoreLimits = {
   createTries: 3,
   archiveTries: 3,
   activationsPerRound: 200,
+  tokensPerOwner: 100,
   prunedPerRound: 1_000,
   checkpointMs: 60_000,
   checkpointsPerVacuum: 10,

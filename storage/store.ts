@@ -1,6 +1,7 @@
 // Opens a database, brings its schema up to date and gives the port of the actors on it.
 
 import type { ChatStore, Read } from '../actors/ports.ts';
+import { AccessStore } from './access.ts';
 import { activate, due, release } from './activate.ts';
 import { archiveTree } from './archive.ts';
 import { findCommand, keepRefusal, pruneCommands } from './commands.ts';
@@ -36,6 +37,8 @@ export type OpenStore = {
   readonly store: ChatStore;
   /** Register before the first activation: until then `activate` gives `unavailable`. */
   readonly nodes: Nodes;
+  /** API tokens, and owners that were shut out. */
+  readonly access: AccessStore;
   readonly embedded: boolean;
   /** Deletes the rows of commands whose 24 h are over; gives how many. Call it now and then. */
   pruneCommands(nowMs: number): Promise<Read<number>>;
@@ -121,6 +124,7 @@ function storeOn(
   return {
     store: chatStore(connections, nodes, commits, limits),
     nodes,
+    access: new AccessStore(connections, limits),
     embedded: connections.embedded,
     pruneCommands: (nowMs) => pruneCommands(connections, nowMs, limits),
     counts,

@@ -7,7 +7,19 @@ import type { StoreLimits } from './limits.ts';
 import type { StoreLog } from './log.ts';
 
 /** Tables with rows that change or go; messages do neither. */
-const VACUUMED = ['owners', 'chats', 'queued_messages', 'commands', 'journal_packs', 'attempts', 'nodes', 'inbox'];
+const VACUUMED = [
+  'owners',
+  'chats',
+  'queued_messages',
+  'commands',
+  'journal_packs',
+  'attempts',
+  'nodes',
+  'inbox',
+  'api_tokens',
+  'owner_access',
+  'access_clock',
+];
 
 export class Upkeep {
   readonly #connections: Connections;

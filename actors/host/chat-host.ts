@@ -6,7 +6,7 @@
 
 import { errorBody, type ErrorBody } from '../../protocol/errors.ts';
 import type { Args } from '../../protocol/frames.ts';
-import type { ChatId } from '../../protocol/ids.ts';
+import type { ChatId, OwnerId } from '../../protocol/ids.ts';
 import type { Position } from '../../protocol/position.ts';
 import { ChatActor, type ActorDeps } from '../chat/actor.ts';
 import type { Family } from '../chat/archive.ts';
@@ -25,7 +25,11 @@ import { runQuery } from './queries.ts';
 import { Revivals } from './revivals.ts';
 import { HOST_LIMITS, type HostSettings } from './settings.ts';
 
-export type HostDeps = Omit<ActorDeps, 'onEnded' | 'counts'> & { readonly host: HostSettings };
+export type HostDeps = Omit<ActorDeps, 'onEnded' | 'counts'> & {
+  readonly host: HostSettings;
+  /** How long an owner has to wait until another chat is loaded for them, in ms; 0: not at all. Absent: no limit. */
+  readonly admitActivation?: (owner: OwnerId) => number;
+};
 
 type Resident = { readonly actor: ChatActor; readonly runner: CommandRunner; readonly ready: Promise<void> };
 
@@ -161,6 +165,8 @@ export class NodeChatHost implements ChatHost {
   }
 
   #load(chat: ChatId, viewer: Principal | null): Promise<ErrorBody | null> {
+    const waitMs = viewer === null ? 0 : (this.#deps.admitActivation?.(viewer.owner) ?? 0);
+    if (waitMs > 0) return Promise.resolve(errorBody('rate_limited', 'chats that were at rest', waitMs));
     if (this.#residents.size >= this.#deps.host.residentMax && !this.#makeRoom()) {
       this.counts.limits.add('residentMax');
       return Promise.resolve(errorBody('unavailable', 'too many chats are active', 1_000));

@@ -52,6 +52,8 @@ const WIRE: Readonly<Record<keyof typeof LIMITS, Seen>> = {
   feedChats: 'none',
   feedFrameBytes: 'none',
   unreadMessages: 'none',
+  pageTokens: 'parley_queries_total',
+  tokenLifeMs: 'parley_commands_total',
   // An id that is older is refused with `expired`, one too far ahead with `bad_command_id`.
   commandReplyMs: 'parley_commands_total',
 };
@@ -89,7 +91,15 @@ const HOST: Readonly<Record<keyof typeof HOST_LIMITS | keyof HostSettings, Seen>
 };
 
 const GATEWAY: Readonly<
-  Record<keyof typeof GATEWAY_LIMITS | keyof SessionLimits | 'sessionsMax' | 'addressConnectsPerSecond', Seen>
+  Record<
+    | keyof typeof GATEWAY_LIMITS
+    | keyof SessionLimits
+    | 'sessionsMax'
+    | 'sessionsPerAddress'
+    | 'addressConnectsPerSecond'
+    | 'addressRefusalsPerSecond',
+    Seen
+  >
 > = {
   inboundBytesPerSession: 'hit',
   waitingFrames: 'hit',
@@ -101,6 +111,10 @@ const GATEWAY: Readonly<
   addressesMax: 'parley_upgrades_refused_total',
   unfinishedMax: 'hit',
   ownFiles: 'none',
+  // Forgetting an idle one gives it its whole allowance again, nothing else.
+  idleSharesMax: 'none',
+  revocationPollMs: 'none',
+  credentialsPerQuestion: 'none',
   socketSlackBytes: 'none',
   feedLookMs: 'none',
   feedOwnersPerLook: 'none',
@@ -114,6 +128,15 @@ const GATEWAY: Readonly<
   framesPerSecond: 'hit',
   framesBurst: 'none',
   sessionsPerOwner: 'hit',
+  attachmentsPerOwner: 'hit',
+  commandsPerSecond: 'hit',
+  commandsBurst: 'none',
+  ownerCommandsPerSecond: 'hit',
+  ownerCommandsBurst: 'none',
+  ownerActivationsPerSecond: 'hit',
+  ownerActivationsBurst: 'none',
+  sessionsPerAddress: 'hit',
+  addressRefusalsPerSecond: 'hit',
   sessionsMax: 'hit',
   addressConnectsPerSecond: 'hit',
 };
@@ -139,6 +162,8 @@ const STORE: Readonly<Record<keyof StoreLimits, Seen>> = {
   createTries: 'parley_commands_total',
   archiveTries: 'parley_commands_total',
   activationsPerRound: 'none',
+  // `tokens.create` is answered `too_many`.
+  tokensPerOwner: 'parley_commands_total',
   prunedPerRound: 'none',
   checkpointMs: 'none',
   checkpointsPerVacuum: 'none',

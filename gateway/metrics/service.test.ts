@@ -5,6 +5,8 @@ import { StoreCounts } from '../../storage/counts.ts';
 import { GatewayCounts } from '../counts.ts';
 import { createLogger } from '../logger.ts';
 import { SessionRegistry } from '../session-registry.ts';
+import { Owners } from '../shares.ts';
+import { testConfig } from '../../test/gateway/support/harness.ts';
 import { Metrics, type MetricsParts } from './service.ts';
 
 const database = {
@@ -21,7 +23,7 @@ function idle(config: MetricsParts['config']): Metrics {
   const waiting = { activationsWaiting: 0, revivals: 0 };
   return new Metrics({
     config,
-    gateway: { counts: new GatewayCounts(), registry: new SessionRegistry(1), unfinished: 0 },
+    gateway: { counts: new GatewayCounts(), registry: new SessionRegistry(new Owners(testConfig())), unfinished: 0 },
     feeds: { stats: { owners: 0, followers: 0 }, framesSent: 0 },
     host: { counts: new ActorCounts(), measure: () => measureActors([], waiting) },
     store: { counts: new StoreCounts(), measure: () => database },

@@ -7,8 +7,9 @@
 import type { Chat, ChatSummary } from '../content.ts';
 import type { OutgoingClientFrame } from '../codec.ts';
 import type { Args, ServerFrame } from '../frames.ts';
-import { uuidV7, type ChatId, type CommandId, type TurnId } from '../ids.ts';
+import { uuidV7, type ChatId, type CommandId, type TokenId, type TurnId } from '../ids.ts';
 import { LIMITS } from '../limits.ts';
+import * as access from './access-calls.ts';
 import * as calls from './calls.ts';
 import { ChatHandle, type HandleOptions } from './chat-handle.ts';
 import { Connection, type CredentialSource } from './connection.ts';
@@ -251,6 +252,20 @@ export class ParleyClient {
 
   async models(): Promise<readonly calls.Model[]> {
     return calls.readResult(await this.query('models.list', {}), calls.parseModels);
+  }
+
+  /** Makes an API token here and has the server take it up; the token itself is in what is returned, and nowhere else. */
+  createToken(token: access.NewToken = {}): Promise<access.MadeToken> {
+    return access.createToken(this, this.#random.bytes(32), token);
+  }
+
+  tokens(options: { readonly owner?: string; readonly after?: access.TokenCursor } = {}): Promise<access.TokenPage> {
+    return access.listTokens(this, options);
+  }
+
+  /** Ends the sessions that came with it, on all nodes. */
+  revokeToken(id: TokenId): Promise<void> {
+    return access.revokeToken(this, id);
   }
 
   async #chatCommand(name: string, args: Args, options: CommandOptions): Promise<Chat> {

@@ -26,6 +26,7 @@ export type {
   Sent,
   Stopped,
 } from './calls.ts';
+export type { MadeToken, NewToken, TokenCursor, TokenPage } from './access-calls.ts';
 export { ClientError, CommandError, type ClientErrorKind } from './errors.ts';
 export type { ClientClock, ClientRandom, WebSocketConstructor, WebSocketLike } from './environment.ts';
 
@@ -52,6 +53,7 @@ export type {
 } from '../content.ts';
 export type { ChatEvent, LiveBlock, LiveTurn, PositionedEvent } from '../events.ts';
 export type { FeedFrame, ServerFrame, SnapshotPiece } from '../frames.ts';
+export type { TokenInfo } from '../wire-token.ts';
 export type { ErrorBody, ErrorCode } from '../errors.ts';
-export { parseUuid, type ChatId, type CommandId, type TurnId } from '../ids.ts';
+export { parseUuid, type ChatId, type CommandId, type TokenId, type TurnId } from '../ids.ts';
 export { comparePositions, formatPosition, type Position } from '../position.ts';

@@ -17,6 +17,8 @@ import type { Logger } from '../../gateway/logger.ts';
 import type { SessionContext } from '../../gateway/session-context.ts';
 import { SessionRegistry } from '../../gateway/session-registry.ts';
 import { Session } from '../../gateway/session.ts';
+import { SessionRates } from '../../gateway/requests.ts';
+import { Owners } from '../../gateway/shares.ts';
 import type { ClientSocket } from '../../gateway/socket.ts';
 import type { NodeId, OwnerId } from '../../protocol/ids.ts';
 import { LIMITS } from '../../protocol/limits.ts';
@@ -84,7 +86,14 @@ export function drawSettings(random: SimRandom): NodeSettings {
       tokenGraceMs: 5_000,
       framesPerSecond: 200,
       framesBurst: 400,
+      commandsPerSecond: 100,
+      commandsBurst: 200,
       sessionsPerOwner: 100,
+      attachmentsPerOwner: 1_000,
+      ownerCommandsPerSecond: 400,
+      ownerCommandsBurst: 800,
+      ownerActivationsPerSecond: 100,
+      ownerActivationsBurst: 1_000,
     },
     passivateAfterMs: random.pick([2_000, 10_000, 120_000]),
     residentMax: random.pick([3, 100]),
@@ -146,12 +155,13 @@ export class SimNode implements Server {
       clock: this.#clock,
       random: random.fork(),
       authenticate: wrapping.authenticate(simAuthenticate(this.#clock)),
-      registry: new SessionRegistry(settings.sessions.sessionsPerOwner),
+      registry: new SessionRegistry(new Owners(settings.sessions)),
       counts: new GatewayCounts(),
       flusher: new Flusher((task) => void this.#clock.after(0, task)),
       wheel: new HeartbeatWheel(this.#clock, LIMITS.heartbeatMs),
       heartbeatMs: LIMITS.heartbeatMs,
       limits: wrapping.limits(settings.sessions),
+      rates: new SessionRates(settings.sessions),
       logger: simLogger(options),
     };
   }

@@ -2,6 +2,7 @@
 
 import { describe } from 'vitest';
 
+import { accessContract } from './contract-access.ts';
 import { activationContract } from './contract-activate.ts';
 import { commandContract } from './contract-commands.ts';
 import { commitContract } from './contract-commit.ts';
@@ -19,5 +20,6 @@ export function storeContract(handle: () => DatabaseHandle): void {
   describe('commands', () => commandContract(handle));
   describe('read', () => readingContract(handle));
   describe('list', () => feedContract(handle));
+  describe('access', () => accessContract(handle));
   describe('tree', () => treeContract(handle));
 }

@@ -105,7 +105,7 @@ export class NodeProcess {
   /** A token for anybody, signed with the node's own secret. */
   tokenFor(
     subject: string,
-    claims: { readonly expiresAtMs?: number; readonly role?: 'auditor' } = {},
+    claims: { readonly expiresAtMs?: number; readonly role?: 'auditor' | 'admin' } = {},
   ): Promise<string> {
     const { expiresAtMs = Date.now() + HOUR_MS, ...rest } = claims;
     const given = this.#env['PARLEY_JWT_SECRET'] ?? readFileSync(join(this.dataDir, 'dev-secret'), 'utf8').trim();
