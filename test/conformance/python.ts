@@ -23,6 +23,8 @@ export function listScenarios(environment: Environment = process.env): readonly 
 
 /** Runs the client with one argument; what it said when it failed, else null. */
 export async function runClient(argument: string, environment: Environment = {}): Promise<string | null> {
+  const listed = listScenarios();
+  if (typeof listed === 'string') return listed;
   const child = spawn('python3', ['-B', MAIN, argument], {
     env: { ...process.env, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
