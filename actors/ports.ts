@@ -21,7 +21,7 @@ import type { TraceParent } from '../protocol/trace-parent.ts';
 import type { ProviderRun, ResumedRun } from './background-run.ts';
 
 export interface Clock {
-  /** Unix milliseconds; never goes back within a process. */
+  /** Unix milliseconds; within a process it never goes back, and never slower than timers do. It may jump forward. */
   nowMs(): number;
   /** Runs `task` once after `delayMs`; the function returned takes that back. */
   after(delayMs: number, task: () => void): () => void;

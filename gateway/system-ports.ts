@@ -6,13 +6,37 @@ import type { Clock, Random } from '../actors/ports.ts';
 /** The longest delay that a timer of Node takes; a longer one would fire at once. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
-export class SystemClock implements Clock {
-  #lastMs = 0;
+/** Where the time comes from, in milliseconds. */
+export type TimeSources = {
+  /** Since 1970; whoever sets the system's clock moves it, back too. */
+  readonly wallMs: () => number;
+  /** Since any moment; nobody sets it. */
+  readonly monotonicMs: () => number;
+};
 
-  /** Unix milliseconds; when the system's clock is set back, the time stands still until it has caught up. */
+const SYSTEM_TIME: TimeSources = { wallMs: () => Date.now(), monotonicMs: () => performance.now() };
+
+export class SystemClock implements Clock {
+  readonly #sources: TimeSources;
+  /** The newest time that was told, not rounded, and when that was. */
+  #lastMs = 0;
+  #lastMonotonicMs: number;
+
+  constructor(sources = SYSTEM_TIME) {
+    this.#sources = sources;
+    this.#lastMonotonicMs = sources.monotonicMs();
+  }
+
+  /**
+   * When the system's clock is set back, the time goes on from where it was, ahead of that clock until it is past this one.
+   * Were it to wait, nothing would expire meanwhile and no allowance be given back: every session would end as
+   * `rate_limited`.
+   */
   nowMs(): number {
-    this.#lastMs = Math.max(this.#lastMs, Date.now());
-    return this.#lastMs;
+    const monotonicMs = this.#sources.monotonicMs();
+    this.#lastMs = Math.max(this.#sources.wallMs(), this.#lastMs + (monotonicMs - this.#lastMonotonicMs));
+    this.#lastMonotonicMs = monotonicMs;
+    return Math.floor(this.#lastMs);
   }
 
   after(delayMs: number, task: () => void): () => void {

@@ -7,7 +7,8 @@ type Timer = { readonly atMs: number; readonly order: number; task: (() => void)
 /**
  * Timers fire by time, then in the order in which they were set. All times are whole Unix milliseconds. Two things may
  * befall it, as they do a computer: the wall clock jumps forward while timers go on as if nothing was (`jump`), and
- * everything sleeps, so that timers are late (`sleep`).
+ * everything sleeps, so that timers are late (`sleep`). It never jumps back: that is the contract of the port, and what
+ * `SystemClock` makes of a machine whose clock is set back has its tests in `gateway/system-ports.test.ts`.
  */
 export class SimClock implements Clock {
   /** Time as the timers count it. */
