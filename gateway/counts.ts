@@ -22,7 +22,6 @@ export const GATEWAY_LIMITS_COUNTED = [
   'reattachesMax',
   'stalledBeatsMax',
   'metricsConnections',
-  'outboxSoftBytes',
   'outboxHardBytes',
   'helloTimeoutMs',
   'tokenGraceMs',
@@ -72,6 +71,8 @@ export class GatewayCounts {
   /** Positions that left for clients: an event counts once per session that it was sent to. */
   eventsOut = 0;
   snapshotPieces = 0;
+  /** How often a session passed its soft budget. */
+  pauses = 0;
 
   refused(reason: Refusal): void {
     this.refusals.add(reason);

@@ -111,6 +111,8 @@ describe('slow readers', () => {
     await attached(fast);
     await fast.frame('event', appended);
     expect(harness.gateway.registry.closed.size).toBe(0);
+    expect(harness.gateway.counts.pauses).toBe(1);
+    expect([...harness.gateway.counts.limits.counts].filter(([, times]) => times > 0)).toEqual([]);
     slow.socket.resume();
     await slow.frame('event', appended);
     expect(received(slow)).toBe(received(fast));

@@ -153,7 +153,7 @@ export class Session {
       do {
         if (this.#state.kind === 'closing') return;
         const room = this.#context.limits.outboxSoftBytes - this.#socket.bufferedBytes();
-        if (room <= 0 && !this.#paused) this.#context.counts.limits.add('outboxSoftBytes');
+        if (room <= 0 && !this.#paused) this.#context.counts.pauses += 1;
         this.#paused = room <= 0;
         if (!this.#paused) this.#send(Math.min(room, GATEWAY_LIMITS.joinedBytes));
       } while (!this.#paused && !this.#outbox.isEmpty);

@@ -97,7 +97,7 @@ export class ChatActor {
     this.lastUsedMs = deps.clock.nowMs();
     this.#deadline = new Deadline(deps.clock);
     this.#journalTimer = new Deadline(deps.clock);
-    this.streamLog = new StreamLog({ ...record, limits: deps.counts.limits });
+    this.streamLog = new StreamLog({ ...record, evictions: deps.counts.evictions });
     const attempt = record.openAttempts.at(-1) ?? null;
     this.#state = { chat, queue, turn, nextNumber, readNumber, systemPrompt, fixedSystem, attempt };
     this.post(() => this.#load(record, crashed));

@@ -6,7 +6,7 @@
 import type { CommandId, OwnerId } from '../../protocol/ids.ts';
 import type { CommandReply, CommandRow } from '../ports.ts';
 import type { Tally } from '../../protocol/measures.ts';
-import type { ActorLimit } from './counted-limits.ts';
+import type { EvictionLimit } from './counted-limits.ts';
 import { CHAT_LIMITS } from './settings.ts';
 
 /** `ended`: the actor ended before the outcome was known; whoever waits asks the next one. */
@@ -16,12 +16,12 @@ type Known = { readonly name: string; readonly argsHash: Uint8Array; readonly ou
 
 export class CommandMemory {
   readonly #known = new Map<string, Known>();
-  readonly #limits: Tally<ActorLimit>;
+  readonly #evictions: Tally<EvictionLimit>;
   #complete: boolean;
 
-  constructor(rows: readonly CommandRow[], complete: boolean, limits: Tally<ActorLimit>) {
+  constructor(rows: readonly CommandRow[], complete: boolean, evictions: Tally<EvictionLimit>) {
     this.#complete = complete;
-    this.#limits = limits;
+    this.#evictions = evictions;
     // Rows come newest first; insertion order is age, so that the oldest leaves first.
     for (const row of [...rows].reverse()) this.add(row, Promise.resolve(row.reply));
   }
@@ -40,7 +40,7 @@ export class CommandMemory {
     const oldest = this.#known.keys().next();
     if (!oldest.done) this.#known.delete(oldest.value);
     this.#complete = false;
-    this.#limits.add('rememberedCommands');
+    this.#evictions.add('rememberedCommands');
   }
 
   /** Forgets a command whose outcome is not kept: a retry is decided anew. */

@@ -34,7 +34,7 @@ export class CommandRunner {
 
   constructor(actor: ChatActor, record: ChatRecord, family: Family) {
     this.#actor = actor;
-    this.#memory = new CommandMemory(record.commands, record.commandsComplete, actor.deps.counts.limits);
+    this.#memory = new CommandMemory(record.commands, record.commandsComplete, actor.deps.counts.evictions);
     this.#family = family;
   }
 

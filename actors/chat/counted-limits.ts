@@ -14,11 +14,7 @@ export const ACTOR_LIMITS = [
   'partsPerMessage',
   'queuedMessages',
   'queuedBytes',
-  'ringBytes',
-  'ringEvents',
-  'cachedReads',
   'stepBytes',
-  'rememberedCommands',
   'mailbox',
   'commitTries',
   'recoveriesMax',
@@ -30,3 +26,14 @@ export const ACTOR_LIMITS = [
   'drainMs',
 ] as const satisfies readonly (WireLimit | keyof typeof CHAT_LIMITS | keyof typeof HOST_LIMITS | keyof HostSettings)[];
 export type ActorLimit = (typeof ACTOR_LIMITS)[number];
+
+/**
+ * The limits at which the oldest leaves memory for the newest. That is their ordinary work, nothing is refused or lost by
+ * it: among the others they would hide that something is.
+ */
+export const EVICTION_LIMITS = [
+  'ringBytes',
+  'ringEvents',
+  'rememberedCommands',
+] as const satisfies readonly (keyof typeof CHAT_LIMITS)[];
+export type EvictionLimit = (typeof EVICTION_LIMITS)[number];

@@ -5,7 +5,7 @@ import { Histogram, Tally } from '../../protocol/measures.ts';
 import type { TurnOutcome } from '../../protocol/content.ts';
 import type { ActivationResult, AttemptOpening, AttemptSettlement } from '../ports.ts';
 import type { Draft } from './draft.ts';
-import { ACTOR_LIMITS, type ActorLimit } from './counted-limits.ts';
+import { ACTOR_LIMITS, EVICTION_LIMITS, type ActorLimit, type EvictionLimit } from './counted-limits.ts';
 
 /** Why an actor is over. `passivated` and `drained` are in order, the others call for a rebuild. */
 export const END_REASONS = [
@@ -35,6 +35,7 @@ const TURNS = [
 
 export class ActorCounts {
   readonly limits = new Tally<ActorLimit>(ACTOR_LIMITS);
+  readonly evictions = new Tally<EvictionLimit>(EVICTION_LIMITS);
   readonly activations = new Tally<ActivationResult['outcome']>(ACTIVATIONS);
   readonly ends = new Tally<EndReason>(END_REASONS);
   readonly turns = new Tally<TurnOutcome>(TURNS);

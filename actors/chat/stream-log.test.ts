@@ -3,6 +3,7 @@ import { decodeServerMessage } from '../../protocol/codec.ts';
 import type { ChatEvent, PositionedEvent } from '../../protocol/events.ts';
 import type { Epoch, TurnId } from '../../protocol/ids.ts';
 import type { Position } from '../../protocol/position.ts';
+import type { EvictionLimit } from './counted-limits.ts';
 import { CHAT_LIMITS } from './settings.ts';
 import { Tally } from '../../protocol/measures.ts';
 import { StreamLog } from './stream-log.ts';
@@ -12,14 +13,14 @@ const TURN = '01890a5d-ac96-774b-bcce-b302099a8058' as TurnId;
 const at = (seq: number, epoch = 7): Position => ({ epoch: epoch as Epoch, seq });
 
 /** A log at seq 4 of epoch 7: epoch, turn started, step started, block started. */
-function streaming(sealed: Position | null = null): StreamLog {
+function streaming(sealed: Position | null = null, evictions = new Tally<EvictionLimit>()): StreamLog {
   const log = new StreamLog({
     epoch: 7 as Epoch,
     sealed,
     chat: EXAMPLE_CHAT,
     queue: [],
     turn: null,
-    limits: new Tally(),
+    evictions,
   });
   log.append({ kind: 'turn', type: 'started', turn: TURN, model: 'scripted' });
   log.append({ kind: 'step', type: 'started', turn: TURN, step: 1, attempt: 1 });
@@ -119,7 +120,8 @@ describe('StreamLog', () => {
   });
 
   it('[P11] the ring is bounded by bytes; an evicted cursor is told so', () => {
-    const log = streaming();
+    const evictions = new Tally<EvictionLimit>();
+    const log = streaming(null, evictions);
     const text = 'x'.repeat(CHAT_LIMITS.ringBytes / 8);
     for (let i = 0; i < 16; i++) addDelta(log, text);
     expect(log.place(at(1))).toBe('evicted');
@@ -128,6 +130,7 @@ describe('StreamLog', () => {
       (cursor) => log.place(cursor) === 'here',
     );
     expect(oldest?.seq).toBeGreaterThan(8);
+    expect(evictions.counts).toEqual(new Map([['ringBytes', oldest?.seq]]));
     expect(log.place(log.top)).toBe('here');
   });
 

@@ -14,7 +14,7 @@ import { assert, must } from '../../protocol/assert.ts';
 import type { Follower, ReadableLog } from '../host/api.ts';
 import type { TurnRecord } from '../ports.ts';
 import type { Tally } from '../../protocol/measures.ts';
-import type { ActorLimit } from './counted-limits.ts';
+import type { EvictionLimit } from './counted-limits.ts';
 import { LiveView } from './live-view.ts';
 import { CHAT_LIMITS } from './settings.ts';
 
@@ -44,8 +44,8 @@ export type LogOpening = {
   readonly queue: readonly QueuedMessage[];
   /** The turn that runs on from the epoch before. */
   readonly turn: TurnRecord | null;
-  /** Where it counts how often its ring was full. */
-  readonly limits: Tally<ActorLimit>;
+  /** Where it counts what leaves its ring. */
+  readonly evictions: Tally<EvictionLimit>;
 };
 
 export class StreamLog implements ReadableLog {
@@ -54,7 +54,7 @@ export class StreamLog implements ReadableLog {
   readonly view: LiveView;
   readonly #chatBytes: Uint8Array;
   readonly #sealed: Position | null;
-  readonly #limits: Tally<ActorLimit>;
+  readonly #evictions: Tally<EvictionLimit>;
   readonly #followers = new Set<Follower>();
   #entries: Entry[] = [];
   /** Entries before this index have left the ring. */
@@ -71,7 +71,7 @@ export class StreamLog implements ReadableLog {
     this.epoch = opening.epoch;
     this.#chatBytes = uuidToBytes(opening.chat.id);
     this.#sealed = opening.sealed;
-    this.#limits = opening.limits;
+    this.#evictions = opening.evictions;
     this.view = new LiveView(opening);
     this.#top = { epoch: opening.epoch, seq: 0 };
     this.append({ kind: 'epoch', after: opening.sealed });
@@ -137,7 +137,6 @@ export class StreamLog implements ReadableLog {
     const cached = this.#reads.get(after);
     const result = cached !== undefined && cached.bytes.length <= bytesMax ? cached : this.#collect(after, bytesMax);
     if (this.#reads.size < CHAT_LIMITS.cachedReads) this.#reads.set(after, result);
-    else this.#limits.add('cachedReads');
     this.#latest = { cursor, result };
     return result;
   }
@@ -201,7 +200,7 @@ export class StreamLog implements ReadableLog {
 
   #evict(): void {
     while (this.#entries.length - this.#head > 1 && this.#isFull()) {
-      this.#limits.add(this.#ringBytes > CHAT_LIMITS.ringBytes ? 'ringBytes' : 'ringEvents');
+      this.#evictions.add(this.#ringBytes > CHAT_LIMITS.ringBytes ? 'ringBytes' : 'ringEvents');
       this.#ringBytes -= this.#entry(this.#head).frame.length;
       this.#head += 1;
     }

@@ -71,6 +71,11 @@ export const METRICS = [
     'Sessions above their soft budget: their readers are slow.',
     ({ sessions }) => sessions.paused,
   ),
+  counter(
+    'parley_session_pauses_total',
+    'How often a session passed its soft budget and waited for its reader.',
+    ({ gateway }) => gateway.pauses,
+  ),
   gauge(
     'parley_outbox_bytes',
     'Frames that wait to be sent, over all sessions.',
@@ -139,7 +144,7 @@ export const METRICS = [
   {
     name: 'parley_limits_hit_total',
     type: 'counter',
-    help: 'How often a limit was reached, by its name in the limits files.',
+    help: 'How often a limit refused, cut or closed something, by its name.',
     labels: ['limit'],
     read: ({ gateway, chats, store }) => [
       ...by('limit', gateway.limits.counts),
@@ -177,6 +182,12 @@ export const METRICS = [
   gauge('parley_followers', 'Registrations with the stream logs of chats.', ({ actors }) => actors.followers),
   gauge('parley_ring_events', 'Events kept for replay, over all chats in memory.', ({ actors }) => actors.ringEvents),
   gauge('parley_ring_bytes', 'Bytes of those events.', ({ actors }) => actors.ringBytes),
+  counterBy(
+    'parley_evictions_total',
+    'What left memory for something newer, by the limit that it was kept within.',
+    'limit',
+    ({ chats }) => chats.evictions.counts,
+  ),
   gauge('parley_queued_messages', 'Messages that wait behind running turns.', ({ actors }) => actors.queuedMessages),
   gauge('parley_mailbox_tasks', 'Tasks that wait in actors, over all chats.', ({ actors }) => actors.mailboxTasks),
   gauge('parley_mailbox_max_tasks', 'Tasks that wait in the actor with most.', ({ actors }) => actors.mailboxTasksMax),

@@ -2,7 +2,7 @@
 // that is not in it does not compile.
 
 import { describe, expect, it } from 'vitest';
-import { ACTOR_LIMITS } from '../../actors/chat/counted-limits.ts';
+import { ACTOR_LIMITS, EVICTION_LIMITS } from '../../actors/chat/counted-limits.ts';
 import type { CHAT_LIMITS } from '../../actors/chat/settings.ts';
 import type { HOST_LIMITS, HostSettings } from '../../actors/host/settings.ts';
 import type { LIMITS } from '../../protocol/limits.ts';
@@ -14,8 +14,8 @@ import type { TRACE_LIMITS } from '../tracing/limits.ts';
 import { METRICS, type MetricName } from './definitions.ts';
 
 /**
- * `hit`: counted in `parley_limits_hit_total` each time it is reached. A name: that metric shows it, since it says
- * more than a count. `none`: nothing is refused, cut or closed by it: it is a size of pieces or a time between two things.
+ * `hit`: counted in `parley_limits_hit_total` each time it refuses, cuts or closes something. A name: that metric shows
+ * it, since it says more than a count. `none`: nothing is refused, cut or closed by it: it is a size of pieces or a time between two things.
  */
 type Seen = 'hit' | MetricName | 'none';
 
@@ -59,17 +59,17 @@ const WIRE: Readonly<Record<keyof typeof LIMITS, Seen>> = {
 };
 
 const CHAT: Readonly<Record<keyof typeof CHAT_LIMITS, Seen>> = {
-  ringBytes: 'hit',
-  ringEvents: 'hit',
+  ringBytes: 'parley_evictions_total',
+  ringEvents: 'parley_evictions_total',
   mergedDeltaBytes: 'none',
   stepBytes: 'hit',
-  rememberedCommands: 'hit',
+  rememberedCommands: 'parley_evictions_total',
   mailbox: 'hit',
   commitTries: 'hit',
   commitRetryBaseMs: 'none',
   commitRetryCeilingMs: 'none',
   recoveriesMax: 'hit',
-  cachedReads: 'hit',
+  cachedReads: 'none',
 };
 
 const HOST: Readonly<Record<keyof typeof HOST_LIMITS | keyof HostSettings, Seen>> = {
@@ -121,7 +121,7 @@ const GATEWAY: Readonly<
   expiryGranularityMs: 'none',
   metricsConnections: 'hit',
   metricsRequestMs: 'none',
-  outboxSoftBytes: 'hit',
+  outboxSoftBytes: 'parley_session_pauses_total',
   outboxHardBytes: 'hit',
   helloTimeoutMs: 'hit',
   tokenGraceMs: 'hit',
@@ -191,6 +191,8 @@ describe('limits', () => {
     const hit = Object.keys(SEEN).filter((name) => SEEN[name] === 'hit');
     expect(hit.toSorted()).toEqual(counted.toSorted());
     expect(hit.length).toBeGreaterThan(40);
+    const evicting = Object.keys(SEEN).filter((name) => SEEN[name] === 'parley_evictions_total');
+    expect(evicting.toSorted()).toEqual([...EVICTION_LIMITS].toSorted());
   });
 
   it('[P11] a metric that shows a limit exists', () => {

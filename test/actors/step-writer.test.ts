@@ -20,7 +20,7 @@ function setUp() {
     chat: EXAMPLE_CHAT,
     queue: [],
     turn,
-    limits: new Tally(),
+    evictions: new Tally(),
   });
   const calls: string[] = [];
   const writer = new StepWriter({
