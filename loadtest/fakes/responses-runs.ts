@@ -24,6 +24,8 @@ type Run = {
   /** When each event is there, in Unix milliseconds. */
   readonly atMs: readonly number[];
   cancelledAtMs: number | null;
+  /** It never ends: asked for, it is `in_progress`, whatever its stream said. */
+  stuck: boolean;
   cancels: number;
   retrievals: number;
 };
@@ -53,7 +55,7 @@ export class ResponseRuns {
     const nowMs = Date.now();
     let deltas = 0;
     const atMs = events.map(({ type }) => nowMs + (type.endsWith('.delta') ? ++deltas : deltas) * paceMs);
-    const run: Run = { context, events, atMs, cancelledAtMs: null, cancels: 0, retrievals: 0 };
+    const run: Run = { context, events, atMs, cancelledAtMs: null, stuck: false, cancels: 0, retrievals: 0 };
     this.#runs.set(context.id, run);
     for (const oldest of this.#runs.keys()) {
       if (this.#runs.size <= RECORDED_MAX) break;
@@ -70,6 +72,12 @@ export class ResponseRuns {
   noteRetrieval(id: string): void {
     const run = this.#runs.get(id);
     if (run !== undefined) run.retrievals += 1;
+  }
+
+  /** From now on it does not get any further, as one that was lost at the provider. */
+  stick(id: string): void {
+    const run = this.#runs.get(id);
+    if (run !== undefined) run.stuck = true;
   }
 
   /** The events behind a number, those of the future at their time. */
@@ -98,7 +106,7 @@ export class ResponseRuns {
     const first = run?.events[0];
     if (run === undefined || last === undefined) return first?.['response'];
     if (run.cancelledAtMs !== null) return { ...(first?.['response'] as object), status: 'cancelled' };
-    const isOver = (run.atMs.at(-1) ?? 0) <= Date.now();
+    const isOver = !run.stuck && (run.atMs.at(-1) ?? 0) <= Date.now();
     return isOver ? last['response'] : first?.['response'];
   }
 

@@ -19,11 +19,12 @@ export type ResponsesOptions = {
 
 /** What a request for a response that runs already gets instead of it. */
 export type Retrieval =
-  | { readonly status: number; readonly body: string }
+  | { readonly status: number; readonly body: string; readonly headers?: Readonly<Record<string, string>> }
   /** The stream breaks after so many events. */
   | { readonly cutAfter: number }
-  /** The response cannot be streamed any more, only read; or it is gone altogether. */
+  /** The response cannot be streamed any more, only read; it is also `in_progress` for ever; or it is gone altogether. */
   | 'unstreamable'
+  | 'stuck'
   | 'gone';
 
 const SECRET = 'fake-openai';
@@ -61,6 +62,11 @@ export class ResponsesEndpoint implements Endpoint {
     this.#retrievals.push(...retrievals);
   }
 
+  /** Those that nobody asked for. */
+  dropRetrievals(): void {
+    this.#retrievals.length = 0;
+  }
+
   async answer(exchange: Exchange): Promise<void> {
     const { request, response } = exchange;
     const url = new URL(request.url ?? '/', 'http://fake');
@@ -84,11 +90,12 @@ export class ResponsesEndpoint implements Endpoint {
     const plan = this.#retrievals.shift();
     if (plan === 'gone') return refuse(exchange, notFound(id));
     if (typeof plan === 'object' && 'body' in plan) {
-      response.writeHead(plan.status, { 'content-type': 'application/json' }).end(plan.body);
+      response.writeHead(plan.status, { 'content-type': 'application/json', ...plan.headers }).end(plan.body);
       return;
     }
     if (query.get('stream') !== 'true') return respond(exchange, 200, this.#runs.resource(id));
-    if (plan === 'unstreamable') {
+    if (plan === 'stuck') this.#runs.stick(id);
+    if (plan === 'unstreamable' || plan === 'stuck') {
       const message = 'This response can no longer be streamed because it is more than 5 minutes old.';
       return refuse(exchange, { status: 400, type: 'invalid_request_error', message });
     }

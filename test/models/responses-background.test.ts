@@ -3,6 +3,7 @@
 import { describe, expect, test } from 'vitest';
 
 import type { ResumedRun } from '../../actors/background-run.ts';
+import type { Clock, ModelClient } from '../../actors/ports.ts';
 import { openAiModel } from '../../actors/models/openai-responses.ts';
 import { formatCursor, parseCursor } from '../../actors/models/openai-cursor.ts';
 import { must } from '../../protocol/assert.ts';
@@ -138,23 +139,113 @@ describe('giving it up', () => {
     expect(newest().cancels).toBe(0);
   });
 
-  test('[P12] one whose streams bring nothing any more is given up after a bound, and cancelled', async () => {
+  test('[P12] one whose provider is away for minutes is given up after a bound, and cancelled', async () => {
     fake().endpoint.enqueue({ tokens: 3000, paceMs: 50, failure: { kind: 'close', after: 2 } });
-    fake().endpoint.enqueueRetrievals(...Array.from({ length: 9 }, () => ({ status: 503, body: '' })));
-    const waits: number[] = [];
-    const after: typeof REAL_CLOCK.after = (delayMs, task) => {
-      waits.push(delayMs);
-      return REAL_CLOCK.after(Math.min(delayMs, 5), task);
-    };
-    const clock = { nowMs: () => REAL_CLOCK.nowMs(), after };
-    const client = openAiModel({ apiKey: API_KEY, baseUrl: fake().baseUrl, clock });
-    const result = await client.stream(BACKGROUND, new RecordingSink(), NEVER_ABORTED());
+    fake().endpoint.enqueueRetrievals(...away(60));
+    const clock = new HurriedClock();
+    const begunAtMs = clock.nowMs();
+    const result = await clientWith(clock).stream(BACKGROUND, new RecordingSink(), NEVER_ABORTED());
+    fake().endpoint.dropRetrievals();
     expect(result).toMatchObject({ outcome: 'failed', error: { kind: 'unavailable' }, usage: { estimated: true } });
-    expect(waits.slice(0, 6)).toEqual([250, 500, 1_000, 2_000, 4_000, 4_000]);
+    expect(clock.waits.slice(0, 8)).toEqual([250, 500, 1_000, 2_000, 4_000, 8_000, 10_000, 10_000]);
+    expect(clock.nowMs() - begunAtMs).toBeGreaterThanOrEqual(FIVE_MINUTES_MS);
+    expect(clock.waits.reduce((sum, wait) => sum + wait)).toBeLessThanOrEqual(FIVE_MINUTES_MS);
     while (newest().cancels === 0) await settle();
+  });
+
+  test('[P12] what the provider says that no wait helps against is given up after a few tries', async () => {
+    const refused = { status: 422, body: '{}' };
+    fake().endpoint.enqueue({ tokens: 3000, paceMs: 50, failure: { kind: 'close', after: 2 } });
+    fake().endpoint.enqueueRetrievals(...Array.from({ length: 9 }, () => refused));
+    const result = await clientWith(new HurriedClock()).stream(BACKGROUND, new RecordingSink(), NEVER_ABORTED());
+    fake().endpoint.dropRetrievals();
+    expect(result).toMatchObject({ outcome: 'failed', error: { kind: 'bad_request', status: 422 } });
     expect(newest().retrievals).toBe(6);
   });
+
+  test('[P12] one that stays in progress is given up after a bound, though each answer is a sign of life', async () => {
+    fake().endpoint.enqueue({ text: TEXT, failure: { kind: 'close', after: 5 } });
+    fake().endpoint.enqueueRetrievals('stuck');
+    const clock = new HurriedClock(60);
+    const begunAtMs = clock.nowMs();
+    const result = await clientWith(clock).stream(BACKGROUND, new RecordingSink(), NEVER_ABORTED());
+    expect(result).toMatchObject({ outcome: 'failed', error: { kind: 'silent' } });
+    expect(clock.nowMs() - begunAtMs).toBeGreaterThanOrEqual(45 * 60_000);
+    expect(clock.nowMs() - begunAtMs).toBeLessThan(50 * 60_000);
+    while (newest().cancels === 0) await settle();
+  });
 });
+
+describe('a provider that is away for a while', () => {
+  const PLAN = { text: TEXT, failure: { kind: 'close', after: 4 } } as const;
+
+  test.each([429, 500, 503, 529])(
+    '[P10] half a minute of %i costs nothing: the same response goes on',
+    async (status) => {
+      const paid = fake().endpoint.paid.length;
+      fake().endpoint.enqueue(PLAN);
+      fake().endpoint.enqueueRetrievals(...away(8, status));
+      const sink = new RecordingSink();
+      const result = await clientWith(new HurriedClock()).stream(BACKGROUND, sink, NEVER_ABORTED());
+      fake().endpoint.dropRetrievals();
+      expect(result.outcome).toBe('completed');
+      expect(sink.blocks).toEqual([{ type: 'text', text: TEXT, ended: true }]);
+      expect(fake().endpoint.paid.length - paid).toBe(1);
+      expect(newest()).toMatchObject({ retrievals: 9, cancels: 0 });
+    },
+  );
+
+  test('[P10] is not asked before it wants to be', async () => {
+    fake().endpoint.enqueue(PLAN);
+    fake().endpoint.enqueueRetrievals({ status: 429, body: '{}', headers: { 'retry-after': '60' } });
+    const clock = new HurriedClock();
+    const result = await clientWith(clock).stream(BACKGROUND, new RecordingSink(), NEVER_ABORTED());
+    expect(result.outcome).toBe('completed');
+    expect(clock.waits.slice(0, 2)).toEqual([250, 60_000]);
+  });
+
+  test('[P10] is waited for also where the response is read whole', async () => {
+    fake().endpoint.enqueue(PLAN);
+    fake().endpoint.enqueueRetrievals('unstreamable', ...away(8));
+    const result = await clientWith(new HurriedClock()).stream(BACKGROUND, new RecordingSink(), NEVER_ABORTED());
+    fake().endpoint.dropRetrievals();
+    expect(result.outcome).toBe('completed');
+    expect(newest()).toMatchObject({ retrievals: 10, cancels: 0 });
+  });
+});
+
+const FIVE_MINUTES_MS = 5 * 60_000;
+
+function away(times: number, status = 503): readonly { status: number; body: string }[] {
+  return Array.from({ length: times }, () => ({ status, body: '' }));
+}
+
+function clientWith(clock: Clock): ModelClient {
+  return openAiModel({ apiKey: API_KEY, baseUrl: fake().baseUrl, clock });
+}
+
+/** A clock whose waits are over at once, and `factor` times as long by what it says. */
+class HurriedClock implements Clock {
+  readonly #factor: number;
+  #aheadMs = 0;
+  readonly waits: number[] = [];
+
+  constructor(factor = 1) {
+    this.#factor = factor;
+  }
+
+  nowMs(): number {
+    return REAL_CLOCK.nowMs() + this.#aheadMs;
+  }
+
+  after(delayMs: number, task: () => void): () => void {
+    this.waits.push(delayMs);
+    return REAL_CLOCK.after(1, () => {
+      this.#aheadMs += delayMs * this.#factor;
+      task();
+    });
+  }
+}
 
 describe('the cursor', () => {
   test('[models 4.5] half a code point that is held back is part of it', async () => {
