@@ -14,7 +14,7 @@ export type UpgradeRequest = {
   readonly origin: string;
   readonly host: string;
   readonly protocols: string;
-  /** What counts as one address: see `addressKey`. */
+  /** What counts as one address: see `addressKey`, and `TrustedProxies` for whose it is. */
   readonly address: string;
 };
 
@@ -172,9 +172,14 @@ export function isLoopback(host: string): boolean {
 
 /** An IPv4 address, or the /64 of an IPv6 one: who has one address of it has all of them. */
 export function addressKey(bytes: Uint8Array): string {
-  const mapped = bytes.length === 16 && bytes.subarray(0, 10).every((byte) => byte === 0) && bytes[10] === 0xff;
-  if (mapped) return bytes.subarray(12).join('.');
+  if (isMapped(bytes)) return bytes.subarray(12).join('.');
   return bytes.length === 4 ? bytes.join('.') : Buffer.from(bytes.subarray(0, 8)).toString('hex');
+}
+
+/** An IPv4 address as one of IPv6: how a socket that listens for both names its peers. */
+export function isMapped(bytes: Uint8Array): boolean {
+  if (bytes.length !== 16 || bytes[10] !== 0xff || bytes[11] !== 0xff) return false;
+  return bytes.subarray(0, 10).every((byte) => byte === 0);
 }
 
 /** `example.com:80` → `example.com`, `[::1]:80` → `[::1]`. */

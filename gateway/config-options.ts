@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { parseDatabaseUrl } from '../storage/database-url.ts';
 import { StorageError } from '../storage/errors.ts';
 import { SECRET_BYTES_MIN } from './authentication.ts';
+import { isNetwork } from './client-address.ts';
 import { LOG_LEVELS } from './logger.ts';
 
 export type Option<T> = {
@@ -76,6 +77,10 @@ const origin = z.string().refine((value) => {
   const parsed = URL.parse(value);
   return parsed !== null && parsed.origin === value;
 }, 'must be origins such as https://app.example.com, separated by commas');
+
+const network = z
+  .string()
+  .refine(isNetwork, 'must be addresses or CIDRs such as 10.0.0.7 or fd00::/8, separated by commas');
 
 export const OPTIONS = {
   // ------------------------------------------------------------------------------------------- where
@@ -318,6 +323,13 @@ export const OPTIONS = {
     doc: 'Host names that may be asked for, separated by commas. Empty: loopback names there, any name elsewhere.',
     schema: list,
   }),
+  trustedProxies: option({
+    env: 'PARLEY_TRUSTED_PROXIES',
+    unit: 'addresses',
+    default: '',
+    doc: 'Proxies in front, as addresses or CIDRs: who they name last in X-Forwarded-For is the address that limits count.',
+    schema: list.pipe(z.array(network)),
+  }),
   // ------------------------------------------------------------------------------------------- how much
   sessionsMax: option({
     env: 'PARLEY_SESSIONS_MAX',
@@ -337,14 +349,14 @@ export const OPTIONS = {
     env: 'PARLEY_SESSIONS_PER_ADDRESS',
     unit: 'connections',
     default: '20000',
-    doc: 'Open connections from one address (IPv6: one /64); more: 429. A proxy in front counts as one address.',
+    doc: 'Open connections from one address (IPv6: one /64); more: 429. See PARLEY_TRUSTED_PROXIES.',
     schema: whole(1, 2_000_000),
   }),
   addressConnectsPerSecond: option({
     env: 'PARLEY_ADDRESS_CONNECTS_PER_SECOND',
     unit: 'connections/s',
     default: '50',
-    doc: 'New connections from one address (IPv6: one /64); more: 429. A proxy in front counts as one address.',
+    doc: 'New connections from one address (IPv6: one /64); more: 429. See PARLEY_TRUSTED_PROXIES.',
     schema: whole(1, 1_000_000),
   }),
   addressConnectsBurst: option({

@@ -7,6 +7,7 @@ import type { NodeId, OwnerId } from '../protocol/ids.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import { Admission, isLoopback, type UpgradeRequest, type Verdict } from './admission.ts';
 import type { Authenticate } from './authentication.ts';
+import { TrustedProxies } from './client-address.ts';
 import type { Config } from './config.ts';
 import { GatewayCounts } from './counts.ts';
 import { CountedHost } from './counted-host.ts';
@@ -107,6 +108,7 @@ export class Gateway {
       port: config.port,
       socketBufferBytesMax: config.outboxHardBytes + GATEWAY_LIMITS.socketSlackBytes,
       logger,
+      proxies: new TrustedProxies(config.trustedProxies),
       hostAllowed: (host) => this.#admission.hostAllowed(host),
       judge: (request) => this.#judge(request),
       traffic: this.counts,

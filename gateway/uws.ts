@@ -22,6 +22,7 @@ import { assert, must } from '../protocol/assert.ts';
 import { SUBPROTOCOL } from '../protocol/frames.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import { addressKey, HOST_REFUSED, type Peer, type UpgradeRequest, type Verdict } from './admission.ts';
+import { FORWARDED_FOR, type TrustedProxies } from './client-address.ts';
 import { type Logger } from './logger.ts';
 import type { ClientSocket } from './socket.ts';
 import { StartError } from './start-error.ts';
@@ -65,9 +66,10 @@ export type ServerParts = {
   /** Above this, buffered behind our back, uWS cuts the connection. */
   readonly socketBufferBytesMax: number;
   readonly logger: Logger;
+  readonly proxies: TrustedProxies;
   hostAllowed(host: string): boolean;
   judge(request: UpgradeRequest): Verdict;
-  /** A connection was accepted; false cuts it at once. */
+  /** A connection was accepted, from that address or a proxy's; false cuts it at once. */
   arrive(address: string): boolean;
   /** A connection that was no session has become one, or has ended. */
   leave(): void;
@@ -227,7 +229,7 @@ function upgrade(
     origin: req.getHeader('origin'),
     host: req.getHeader('host'),
     protocols: req.getHeader('sec-websocket-protocol'),
-    address: remoteAddress(res),
+    address: parts.proxies.clientKey(remoteBytes(res), () => headerLines(req, FORWARDED_FOR)),
   });
   if (!verdict.admitted) {
     respond(res, verdict.status, verdict.body, verdict.retryAfterSeconds);
@@ -239,7 +241,20 @@ function upgrade(
 }
 
 function remoteAddress(res: HttpResponse): string {
-  return addressKey(new Uint8Array(res.getRemoteAddress()));
+  return addressKey(remoteBytes(res));
+}
+
+function remoteBytes(res: HttpResponse): Uint8Array {
+  return new Uint8Array(res.getRemoteAddress());
+}
+
+/** All of them: `getHeader` gives the first, which may be the client's, before that of a proxy that adds a line. */
+function headerLines(req: HttpRequest, name: string): string[] {
+  const lines: string[] = [];
+  req.forEach((key, value) => {
+    if (key === name) lines.push(value);
+  });
+  return lines;
 }
 
 function respond(res: HttpResponse, status: string, body: string, retryAfterSeconds: number | null = null): void {
