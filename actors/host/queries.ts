@@ -1,8 +1,9 @@
 // The queries: they change nothing and are authorised in the reading itself.
 
 import { unreachable } from '../../protocol/assert.ts';
+import { encodeBody } from '../../protocol/codec.ts';
 import { uuidArg, wireMessage, wireQueued, wireSummary } from '../../protocol/wire-content.ts';
-import type { Message, QueuedMessage } from '../../protocol/content.ts';
+import type { QueuedMessage } from '../../protocol/content.ts';
 import { errorBody, type ErrorBody } from '../../protocol/errors.ts';
 import type { Args } from '../../protocol/frames.ts';
 import { uuidToBytes, type ChatId, type OwnerId } from '../../protocol/ids.ts';
@@ -64,8 +65,12 @@ async function listChats({ store }: QueryDeps, viewer: Principal, args: Args): P
   });
   if (page.outcome === 'unavailable') return unavailable();
   const { chats, next, feed } = page.value;
-  const wireNext = next === null ? null : [next.updatedAtMs, uuidToBytes(next.id)];
-  return { ok: true, result: { chats: chats.map(wireSummary), next: wireNext, feed } };
+  const within = withinBytes(chats.map(wireSummary), (chat) => encodeBody(chat).length);
+  // Cut short, the next page begins behind the last chat of this one.
+  const last = within.length < chats.length ? chats[within.length - 1] : undefined;
+  const goesOn = last === undefined ? next : { updatedAtMs: last.updated_at, id: last.id };
+  const wireNext = goesOn === null ? null : [goesOn.updatedAtMs, uuidToBytes(goesOn.id)];
+  return { ok: true, result: { chats: within, next: wireNext, feed } };
 }
 
 async function getChat({ store }: QueryDeps, viewer: Principal, args: Args): Promise<QueryResult> {
@@ -93,7 +98,7 @@ async function pageMessages(deps: QueryDeps, viewer: Principal, args: Args): Pro
   const queue = isFirst ? await deps.queueOf(viewer, chat.value) : [];
   const page = await deps.store.page(chat.value, { before, after, limit });
   if (page.outcome === 'unavailable' || queue === null) return unavailable();
-  const messages = withinBytes(page.value.messages);
+  const messages = withinBytes(page.value.messages, messageBytes);
   const hasMore = page.value.hasMore || messages.length < page.value.messages.length;
   const result = { messages: messages.map(wireMessage), has_more: hasMore };
   if (!isFirst) return { ok: true, result };
@@ -102,14 +107,14 @@ async function pageMessages(deps: QueryDeps, viewer: Principal, args: Args): Pro
   return { ok: true, result: { ...result, queue: waiting.map(wireQueued) } };
 }
 
-/** As many of the first messages as a reply may hold, one at least: whoever pages on gets the others. */
-function withinBytes(messages: readonly Message[]): readonly Message[] {
+/** As many of the first items as a reply may hold, one at least: whoever pages on gets the others. */
+function withinBytes<Item>(items: readonly Item[], bytesOf: (item: Item) => number): readonly Item[] {
   let bytes = 0;
-  const end = messages.findIndex((message, i) => {
-    bytes += messageBytes(message);
+  const end = items.findIndex((item, i) => {
+    bytes += bytesOf(item);
     return i > 0 && bytes > LIMITS.snapshotPieceBytes;
   });
-  return end === -1 ? messages : messages.slice(0, end);
+  return end === -1 ? items : items.slice(0, end);
 }
 
 async function readPart({ store }: QueryDeps, viewer: Principal, args: Args): Promise<QueryResult> {
