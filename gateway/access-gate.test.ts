@@ -47,7 +47,14 @@ class FakeAccess {
 
 class FakeSession {
   readonly bearer: Bearer;
-  readonly measure = { state: 'live', paused: false, outboxBytes: 0, bufferedBytes: 0, attachments: 0 } as const;
+  readonly measure = {
+    state: 'live',
+    paused: false,
+    outboxBytes: 0,
+    bufferedBytes: 0,
+    attachments: 0,
+    snapshots: 0,
+  } as const;
   closed: string | null = null;
 
   constructor(owner: string, parts: { readonly token?: TokenId; readonly asOf?: number } = {}) {

@@ -6,6 +6,7 @@ import type { ChatId } from '../protocol/ids.ts';
 import { position } from '../test/gateway/support/fake-host.ts';
 import { CHAT, Harness, OTHER_CHAT, START_MS } from '../test/gateway/support/harness.ts';
 import type { SocketClient } from '../test/gateway/support/socket-client.ts';
+import { GATEWAY_LIMITS } from './limits.ts';
 
 let harness: Harness;
 
@@ -186,6 +187,101 @@ describe('attach', () => {
     await client.close();
     await harness.live();
     expect(logs.map((log) => log.followers.size)).toEqual([0, 0]);
+  });
+});
+
+describe('snapshots under way', () => {
+  const chats = Array.from(
+    { length: LIMITS.attachmentsPerSession },
+    (_, i) => `00000000-0000-7000-8000-1${String(i).padStart(11, '0')}` as ChatId,
+  );
+
+  beforeEach(() => {
+    for (const chat of chats) harness.host.log(chat).append('a');
+    harness.host.onAttach = (call) => Promise.resolve(harness.host.answer(call, 2));
+  });
+
+  /** All of them attached, as far as a client comes that pulls nothing. */
+  async function attachAll(): Promise<SocketClient> {
+    const client = await harness.live();
+    client.send(...chats.map((chat) => ({ op: 'attach', chat, cursor: null }) as const));
+    await client.frame('attached', GATEWAY_LIMITS.snapshotsPerSession);
+    client.send({ op: 'ping' });
+    await client.frame('heartbeat');
+    return client;
+  }
+
+  test('[P9] a session holds a few, however many chats it attaches and never pulls', async () => {
+    const client = await attachAll();
+    expect(GATEWAY_LIMITS.snapshotsPerSession).toBe(4);
+    expect(harness.host.attaches).toHaveLength(4);
+    expect(client.all('attached')).toHaveLength(4);
+    expect(harness.gateway.registry.measure()).toMatchObject({ attachments: 64, snapshots: 4 });
+    expect(harness.gateway.counts.limits.get('snapshotsPerSession')).toBe(60);
+  });
+
+  test('[P9] the others wait in order: one that is pulled to its end, or let go, makes room for the next', async () => {
+    const client = await attachAll();
+    const [first, second, third] = chats as [ChatId, ChatId, ChatId];
+    client.send({ op: 'more', chat: second });
+    await client.frame('attached', 6);
+    client.send({ op: 'detach', chat: first });
+    await client.frame('attached', 7);
+    harness.host.log(third).end();
+    await client.frame('attached', 8);
+    expect(harness.host.attaches.map(({ chat }) => chat)).toEqual(chats.slice(0, 7));
+    // One that stands in the line and is let go costs nothing.
+    client.send({ op: 'detach', chat: chats[7] as ChatId }, { op: 'detach', chat: chats[3] as ChatId });
+    await client.frame('attached', 9);
+    expect(harness.host.attaches.at(-1)?.chat).toBe(chats[8]);
+  });
+
+  test('[P9] in the end every chat is followed', async () => {
+    const client = await attachAll();
+    const pulled = new Set<ChatId>();
+    while (pulled.size < chats.length) {
+      for (const { chat, ...answer } of client.all('attached')) {
+        if (answer.outcome !== 'snapshot' || answer.piece.last || pulled.has(chat)) continue;
+        pulled.add(chat);
+        client.send({ op: 'more', chat });
+      }
+      await client.frame('attached', pulled.size + Math.min(chats.length, pulled.size + 4));
+    }
+    await client.frame('attached', 2 * chats.length);
+    expect(harness.gateway.registry.measure()).toMatchObject({ attachments: 64, snapshots: 0 });
+  });
+
+  test('[P9] one that is not pulled is let go after a time and says so; a late pull is refused, attaching again goes', async () => {
+    const client = await harness.live();
+    const [chat] = chats as [ChatId];
+    const log = harness.host.log(chat);
+    const { timers } = harness.clock;
+    client.send({ op: 'attach', chat, cursor: null });
+    await client.frame('attached');
+    harness.clock.advance(GATEWAY_LIMITS.snapshotPullMs - 1);
+    expect(log.followers.size).toBe(1);
+    harness.clock.advance(1);
+    expect(await client.frame('refused')).toMatchObject({ chat, error: { code: 'not_attached' } });
+    expect([log.followers.size, harness.clock.timers]).toEqual([0, timers]);
+    expect(harness.gateway.registry.measure()).toMatchObject({ attachments: 0, snapshots: 0 });
+    expect(harness.gateway.counts.limits.get('snapshotPullMs')).toBe(1);
+    client.send({ op: 'more', chat });
+    expect(await client.frame('refused', 2)).toMatchObject({ error: { code: 'not_attached' } });
+    client.send({ op: 'attach', chat, cursor: null });
+    await client.frame('attached', 2);
+    client.send({ op: 'more', chat });
+    expect(await client.frame('attached', 3)).toMatchObject({ piece: { last: true } });
+    expect(harness.clock.timers).toBe(timers);
+  });
+
+  test('[P11] the end of a session ends those in the line as well: the host is not asked for them', async () => {
+    const client = await attachAll();
+    await client.close();
+    const probe = await harness.live();
+    probe.send({ op: 'ping' });
+    await probe.frame('heartbeat');
+    expect(harness.host.attaches).toHaveLength(4);
+    expect(chats.map((chat) => harness.host.log(chat).followers.size)).toEqual(chats.map(() => 0));
   });
 });
 

@@ -1,11 +1,11 @@
 // A session following one chat: where the client is, and what it gets next.
 //
-// States: `asking` (the host was asked to attach), `snapshot` (ready for the first piece and, then, once per pull of the
-// client), `following` (events are
-// read from the log), `waiting` (a back-off before the host is asked again), `over` (nothing more is sent).
+// States: `queueing` (for a place, before the host is asked), `asking` (the host was asked to attach), `snapshot` (ready
+// for the first piece and, then, once per pull of the client), `following` (events are read from the log), `waiting` (a
+// back-off before the host is asked again), `over` (nothing more is sent).
 // Invariants: `#cursor` is what the client has applied once everything sent has reached it, so it moves only when bytes
 // are handed over; the host is asked one question at a time, so that a log has this follower once; nothing is kept for
-// the client but the cursor and, while it pulls, the snapshot.
+// the client but the cursor and, while it pulls, the snapshot; whoever asks or has a snapshot holds a place.
 
 import type { Attached, ChatHost, Follower, ReadableLog } from '../actors/host/api.ts';
 import type { Clock, Random } from '../actors/ports.ts';
@@ -18,6 +18,7 @@ import { comparePositions, type Position } from '../protocol/position.ts';
 import type { Bearer } from './authentication.ts';
 import type { GatewayCounts } from './counts.ts';
 import { GATEWAY_LIMITS } from './limits.ts';
+import type { Asker, SnapshotPlaces } from './snapshot-places.ts';
 
 /** What an attachment needs from its session. */
 export type AttachmentOwner = {
@@ -25,6 +26,7 @@ export type AttachmentOwner = {
   readonly clock: Clock;
   readonly random: Random;
   readonly counts: GatewayCounts;
+  readonly places: SnapshotPlaces;
   /** Whose rights count, at each question to the host anew; null when the credential is over. */
   principal(): Bearer | null;
   /** Queues a control frame; it leaves before anything that `fill` gives afterwards. */
@@ -38,6 +40,7 @@ export type AttachmentOwner = {
 };
 
 type State =
+  | { readonly kind: 'queueing' }
   | { readonly kind: 'asking' }
   | {
       readonly kind: 'snapshot';
@@ -50,6 +53,7 @@ type State =
   | { readonly kind: 'waiting'; readonly cancel: () => void }
   | { readonly kind: 'over' };
 
+const QUEUEING: State = { kind: 'queueing' };
 const ASKING: State = { kind: 'asking' };
 const OVER: State = { kind: 'over' };
 
@@ -57,18 +61,20 @@ const OVER: State = { kind: 'over' };
  * It is the follower of the log itself and has no closures: there is one per chat and session, and `onAppend` and `fill`
  * run once per event and session.
  */
-export class Attachment implements Follower {
+export class Attachment implements Follower, Asker {
   readonly chat: ChatId;
   /** It waits for its turn to `fill`; only the owner changes it. */
   isReady = false;
   readonly #owner: AttachmentOwner;
   #cursor: Position | null;
-  #state: State = ASKING;
+  #state: State = QUEUEING;
   /** What the host answers next holds no longer: the log has ended since, or the rights have changed. */
   #isOutdated = false;
   /** Re-attaches in a row, without bytes going out or a quiet time between: bounds a chat that cannot be followed. */
   #reattaches = 0;
   #reattachedAtMs = 0;
+  /** Ends the wait for a pull of the snapshot, if there is one. */
+  #cancelPullDeadline: (() => void) | null = null;
 
   constructor(chat: ChatId, cursor: Position | null, owner: AttachmentOwner) {
     this.chat = chat;
@@ -76,9 +82,15 @@ export class Attachment implements Follower {
     this.#owner = owner;
   }
 
-  /** Asks the host; `attached` or `refused` follows. Resolves when the host has answered. */
-  async start(): Promise<void> {
-    await this.#ask();
+  /** Asks the host, when there is a place; `attached` or `refused` follows. */
+  start(): void {
+    this.#state = QUEUEING;
+    if (this.#owner.places.enter(this)) this.ask();
+    else this.#owner.counts.limits.add('snapshotsPerSession');
+  }
+
+  ask(): void {
+    if (this.#state.kind === 'queueing') void this.#ask();
   }
 
   /**
@@ -86,7 +98,10 @@ export class Attachment implements Follower {
    * for a snapshot that is void by then: what comes next says so.
    */
   pull(): boolean {
-    if (this.#state.kind === 'snapshot') this.#owner.ready(this);
+    if (this.#state.kind === 'snapshot') {
+      this.#endPullDeadline();
+      this.#owner.ready(this);
+    }
     return this.#state.kind !== 'following';
   }
 
@@ -98,6 +113,7 @@ export class Attachment implements Follower {
         return this.#fillPiece(state);
       case 'following':
         return this.#fillEvents(state, bytesMax);
+      case 'queueing':
       case 'asking':
       case 'waiting':
       case 'over':
@@ -123,7 +139,7 @@ export class Attachment implements Follower {
 
   /** Asks the host anew with the cursor, with the rights of now. */
   reattach(): void {
-    if (this.#state.kind === 'over') return;
+    if (this.#state.kind === 'over' || this.#state.kind === 'queueing') return;
     if (this.#state.kind === 'asking') {
       this.#isOutdated = true;
       return;
@@ -142,7 +158,7 @@ export class Attachment implements Follower {
     // chat that keeps failing do not come back together. Never from here: this may run inside the actor.
     const backoffMs = this.#reattaches === 1 ? 0 : GATEWAY_LIMITS.reattachDelayMs * 2 ** (this.#reattaches - 2);
     const delayMs = backoffMs * (0.5 + 0.5 * this.#owner.random.fraction());
-    this.#state = { kind: 'waiting', cancel: this.#owner.clock.after(delayMs, () => void this.#ask()) };
+    this.#state = { kind: 'waiting', cancel: this.#owner.clock.after(delayMs, () => this.start()) };
   }
 
   /** Lets the chat go; nothing is sent for it any more. */
@@ -162,12 +178,12 @@ export class Attachment implements Follower {
   async #ask(): Promise<void> {
     this.#state = ASKING;
     this.#isOutdated = false;
-    const principal = this.#owner.principal();
-    if (principal === null) {
-      this.#end({ op: 'refused', chat: this.chat, error: errorBody('token_expired') });
-      return;
-    }
     try {
+      const principal = this.#owner.principal();
+      if (principal === null) {
+        this.#end({ op: 'refused', chat: this.chat, error: errorBody('token_expired') });
+        return;
+      }
       const attached = await this.#owner.host.attach(principal, this.chat, this.#cursor, this);
       if (this.#state.kind === 'over') {
         if ('detach' in attached) attached.detach();
@@ -177,6 +193,9 @@ export class Attachment implements Follower {
       if (this.#isOutdated) this.reattach();
     } catch (error) {
       this.#owner.crash(error);
+    } finally {
+      // Also of one that was superseded meanwhile: until the host has answered, what it reads is held.
+      if (this.#state.kind !== 'snapshot') this.#owner.places.leave(this);
     }
   }
 
@@ -214,7 +233,10 @@ export class Attachment implements Follower {
     if (piece.last) {
       this.#cursor = position;
       this.#state = { kind: 'following', log, detach };
+      this.#owner.places.leave(this);
       this.#owner.ready(this);
+    } else {
+      this.#armPullDeadline();
     }
     this.#reattaches = 0;
     return encodeServerFrame({ op: 'attached', chat: this.chat, outcome: 'snapshot', position, piece });
@@ -243,15 +265,31 @@ export class Attachment implements Follower {
   }
 
   #end(frame: ServerFrame): void {
-    this.#state = OVER;
+    this.stop();
     this.#owner.control(frame);
     this.#owner.over(this);
   }
 
-  /** Lets go of the log or of the timer, whichever there is. */
+  /** The client has its piece: a snapshot that it pulls no more of is let go. */
+  #armPullDeadline(): void {
+    this.#endPullDeadline();
+    this.#cancelPullDeadline = this.#owner.clock.after(GATEWAY_LIMITS.snapshotPullMs, () => {
+      this.#owner.counts.limits.add('snapshotPullMs');
+      this.#end({ op: 'refused', chat: this.chat, error: errorBody('not_attached', 'the snapshot was not pulled') });
+    });
+  }
+
+  #endPullDeadline(): void {
+    this.#cancelPullDeadline?.();
+    this.#cancelPullDeadline = null;
+  }
+
+  /** Lets go of the log, the timer or the place, whichever there is. While the host is asked the place is still needed. */
   #release(): void {
     const state = this.#state;
+    this.#endPullDeadline();
     if (state.kind === 'waiting') state.cancel();
+    if (state.kind === 'snapshot' || state.kind === 'queueing') this.#owner.places.leave(this);
     if (state.kind !== 'snapshot' && state.kind !== 'following') return;
     this.#state = ASKING;
     state.detach();

@@ -11,9 +11,10 @@ import { Attachment, type AttachmentOwner } from './attachment.ts';
 import type { Bearer } from './authentication.ts';
 import type { GatewayCounts } from './counts.ts';
 import type { Owners, OwnerShare } from './shares.ts';
+import { SnapshotPlaces } from './snapshot-places.ts';
 
 /** What the attachments need from their session. */
-export type AttachmentsOwner = Omit<AttachmentOwner, 'ready' | 'over'> & {
+export type AttachmentsOwner = Omit<AttachmentOwner, 'ready' | 'over' | 'places'> & {
   /** What its owner's sessions may follow together. */
   readonly owners: Owners;
   readonly share: OwnerShare;
@@ -30,8 +31,8 @@ export class Attachments implements AttachmentOwner {
    * array and a flag instead of a set: they are touched once per event and session.
    */
   #ready: Attachment[] = [];
-  /** Attaches that the client asked for and the host has not answered, superseded ones included. */
-  #asking = 0;
+  /** For those that ask the host or have a snapshot, superseded ones included that the host has not answered. */
+  readonly places = new SnapshotPlaces();
 
   constructor(owner: AttachmentsOwner) {
     this.#owner = owner;
@@ -57,10 +58,7 @@ export class Attachments implements AttachmentOwner {
     }
     const attachment = new Attachment(chat, cursor, this);
     this.#byChat.set(chat, attachment);
-    this.#asking += 1;
-    void attachment.start().finally(() => {
-      this.#asking -= 1;
-    });
+    attachment.start();
   }
 
   more(chat: ChatId): void {
@@ -162,7 +160,7 @@ export class Attachments implements AttachmentOwner {
 
   /** Counts one more chat that the owner follows; or gives the limit that keeps it out. */
   #full(): 'attachmentsPerSession' | 'attachmentsPerOwner' | null {
-    if (Math.max(this.#byChat.size, this.#asking) >= LIMITS.attachmentsPerSession) return 'attachmentsPerSession';
+    if (this.#byChat.size >= LIMITS.attachmentsPerSession) return 'attachmentsPerSession';
     return this.#owner.owners.follow(this.#owner.share) ? null : 'attachmentsPerOwner';
   }
 }

@@ -20,6 +20,8 @@ export const GATEWAY_LIMITS_COUNTED = [
   'unfinishedMax',
   'waitingFrames',
   'reattachesMax',
+  'snapshotsPerSession',
+  'snapshotPullMs',
   'stalledBeatsMax',
   'metricsConnections',
   'outboxHardBytes',
@@ -103,6 +105,8 @@ export type SessionMeasure = {
   /** Sent, and not taken by the operating system yet. */
   readonly bufferedBytes: number;
   readonly attachments: number;
+  /** Under way to their reader: asked of the host, or held until they are pulled. */
+  readonly snapshots: number;
 };
 
 /** The same over all sessions. */
@@ -114,18 +118,20 @@ export type SessionsMeasure = {
   /** Of the session that holds most. */
   readonly heldBytesMax: number;
   readonly attachments: number;
+  readonly snapshots: number;
 };
 
 export function sumSessions(sessions: Iterable<SessionMeasure>): SessionsMeasure {
   const states = { awaitingHello: 0, live: 0, closing: 0 };
-  const sum = { paused: 0, outboxBytes: 0, bufferedBytes: 0, heldBytesMax: 0, attachments: 0 };
-  for (const { state, paused, outboxBytes, bufferedBytes, attachments } of sessions) {
+  const sum = { paused: 0, outboxBytes: 0, bufferedBytes: 0, heldBytesMax: 0, attachments: 0, snapshots: 0 };
+  for (const { state, paused, outboxBytes, bufferedBytes, attachments, snapshots } of sessions) {
     states[state] += 1;
     if (paused) sum.paused += 1;
     sum.outboxBytes += outboxBytes;
     sum.bufferedBytes += bufferedBytes;
     sum.heldBytesMax = Math.max(sum.heldBytesMax, outboxBytes + bufferedBytes);
     sum.attachments += attachments;
+    sum.snapshots += snapshots;
   }
   return { states, ...sum };
 }

@@ -48,6 +48,17 @@ export const GATEWAY_LIMITS = {
   /** A re-attach that long after the one before is the first of a new row. */
   reattachQuietMs: 30_000,
   /**
+   * Snapshots of one session under way, from the question to the host to the last piece; more: they wait in a line. Each
+   * holds 1 MiB of messages (`snapshotBytes`) and the blocks of the step that runs, 4 MiB (`stepBytes`): 20 MiB at most,
+   * where the 64 chats of a session would be 320.
+   */
+  snapshotsPerSession: 4,
+  /**
+   * A snapshot whose next piece is not asked for is let go after this (`refused`, `not_attached`). Four pieces of 256 KiB
+   * take 52 s on a line of 20 KB/s, so that one who pulls all four at once has had each of them by then.
+   */
+  snapshotPullMs: 60_000,
+  /**
    * Frames are joined into messages of at most this; a larger frame is a message of its own. A client knows a message
    * only when it is there: 64 KiB take 3 s on a line of 20 KB/s, the largest frame 13 s, and a client gives a connection
    * up after 25 s without one (P5).

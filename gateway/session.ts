@@ -112,8 +112,9 @@ export class Session {
   get measure(): SessionMeasure {
     const state = this.#state;
     const bufferedBytes = this.#socket.bufferedBytes();
-    const attachments = state.kind === 'live' ? state.attachments.size : 0;
-    return { state: state.kind, paused: this.#paused, outboxBytes: this.#outbox.bytes, bufferedBytes, attachments };
+    const chats = state.kind === 'live' ? state.attachments : null;
+    const held = { outboxBytes: this.#outbox.bytes, attachments: chats?.size ?? 0, snapshots: chats?.places.held ?? 0 };
+    return { state: state.kind, paused: this.#paused, bufferedBytes, ...held };
   }
 
   get bearer(): Bearer | null {

@@ -55,6 +55,11 @@ export const METRICS = [
     ({ gateway }) => gateway.authentications.counts,
   ),
   gauge('parley_attachments', 'Chats that sessions follow.', ({ sessions }) => sessions.attachments),
+  gauge(
+    'parley_snapshots',
+    'Snapshots on their way to sessions: asked for, or held until they are pulled.',
+    ({ sessions }) => sessions.snapshots,
+  ),
   counterBy(
     'parley_attaches_total',
     'How attaches ended: the replay outcomes, and refused.',

@@ -104,6 +104,8 @@ const GATEWAY: Readonly<
   inboundBytesPerSession: 'hit',
   waitingFrames: 'hit',
   reattachesMax: 'hit',
+  snapshotsPerSession: 'hit',
+  snapshotPullMs: 'hit',
   reattachDelayMs: 'none',
   reattachQuietMs: 'none',
   stalledBeatsMax: 'hit',
