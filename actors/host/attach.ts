@@ -37,17 +37,21 @@ export async function attachTo(
     release();
     return { outcome, log, position, detach: log.follow(follower) };
   }
-  const { chat, queue } = log.view;
-  const live = log.view.turn();
-  const changes = await actor.deps.store.changes(actor.chat, since, position);
-  if (actor.ended !== null) return 'ended';
-  release();
-  if (changes.outcome === 'unavailable') {
-    return { outcome: 'refused', error: errorBody('unavailable', undefined, 1_000) };
+  try {
+    const { chat, queue } = log.view;
+    const live = log.view.turn();
+    const changes = await actor.deps.store.changes(actor.chat, since, position);
+    if (actor.ended !== null) return 'ended';
+    if (changes.outcome === 'unavailable') {
+      return { outcome: 'refused', error: errorBody('unavailable', undefined, 1_000) };
+    }
+    const { dropOlder, messages, removed, hasOlder, retracted } = newestChanges(changes.value);
+    const disowned = cursor !== null && since === null;
+    const head = { drop_older: dropOlder, disowned, retracted, removed, has_older: hasOlder, chat, queue, live };
+    const nextPiece = snapshotPieces(head, messages);
+    return { outcome, log, position, nextPiece, detach: log.follow(follower) };
+  } finally {
+    // Also when the reading threw: a chat with a follower that nobody is would never leave memory.
+    release();
   }
-  const { dropOlder, messages, removed, hasOlder, retracted } = newestChanges(changes.value);
-  const disowned = cursor !== null && since === null;
-  const head = { drop_older: dropOlder, disowned, retracted, removed, has_older: hasOlder, chat, queue, live };
-  const nextPiece = snapshotPieces(head, messages);
-  return { outcome, log, position, nextPiece, detach: log.follow(follower) };
 }
