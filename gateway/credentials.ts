@@ -71,7 +71,11 @@ const EXPIRED = refused('token_expired', 'it has expired');
 const OWNER_REVOKED = refused('revoked', 'its owner was shut out');
 const UNREACHABLE = refused('going_away', 'the database cannot be reached');
 
-type Waiting = { readonly question: AccessQuestion; readonly resolve: (answer: Read<AccessAnswer>) => void };
+type Waiting = {
+  readonly question: AccessQuestion;
+  readonly resolve: (answer: Read<AccessAnswer>) => void;
+  readonly reject: (error: unknown) => void;
+};
 
 /** One question to the database is under way at a time; what comes meanwhile goes with the next one. */
 class Questions {
@@ -85,8 +89,8 @@ class Questions {
   }
 
   ask(question: AccessQuestion): Promise<Read<AccessAnswer>> {
-    return new Promise((resolve) => {
-      this.#waiting.push({ question, resolve });
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ question, resolve, reject });
       if (!this.#asking) void this.#work();
     });
   }
@@ -95,13 +99,18 @@ class Questions {
     this.#asking = true;
     while (this.#waiting.length > 0) {
       const round = this.#waiting.splice(0, GATEWAY_LIMITS.credentialsPerQuestion);
-      const answers = await this.#access.ask(round.map(({ question }) => question));
-      for (const [i, { resolve }] of round.entries()) {
-        resolve(
-          answers.outcome === 'unavailable'
-            ? answers
-            : { outcome: 'read', value: must(answers.value[i], 'each question has an answer') },
-        );
+      try {
+        const answers = await this.#access.ask(round.map(({ question }) => question));
+        for (const [i, { resolve }] of round.entries()) {
+          resolve(
+            answers.outcome === 'unavailable'
+              ? answers
+              : { outcome: 'read', value: must(answers.value[i], 'each question has an answer') },
+          );
+        }
+      } catch (error) {
+        // A bug: it ends the sessions that asked, not the logins that come after them.
+        for (const { reject } of round) reject(error);
       }
     }
     this.#asking = false;
