@@ -58,6 +58,8 @@ export type ModelClient = {
   stream(request: ModelRequest, sink: StepSink, signal: AbortSignal): Promise<AttemptResult>;
   /** Gives up what the provider runs in the background. Nothing is to be done about a failure. */
   cancel?(ref: string): void;
+  /** Ends what nobody waits for; resolves within seconds, never rejects. */
+  stop?(): Promise<void>;
 };
 
 /** A model as it is set up here. */

@@ -76,7 +76,8 @@ async function assemble(config: Config, options: NodeOptions, teardown: Teardown
   const { clock = new SystemClock(), random = systemRandom, logger } = options;
   const onFatal = once(options.onFatal);
   const dataDir = resolve(config.dataDir);
-  const models = readyModels(config, clock);
+  const models = readyModels(config, { clock, random, log: logger });
+  teardown.add('models', () => models.stop());
   const database = await openDatabase(config, dataDir, { logger, onFatal });
   teardown.add('database', () => database.close());
   const lease = await NodeLease.take({ nodes: database.nodes, clock, random, logger, onLost: onFatal });
@@ -153,12 +154,12 @@ function openDatabase(
   return openStore({ database, log: logger, onFatal });
 }
 
-function readyModels(config: Config, clock: Clock): ModelCatalogue {
+function readyModels(config: Config, ports: Pick<CatalogueConfig, 'clock' | 'random' | 'log'>): ModelCatalogue {
   const { defaultModel } = config;
   const anthropic = providerConfig(config.anthropicApiKey, config.anthropicBaseUrl);
   const openai = providerConfig(config.openaiApiKey, config.openaiBaseUrl);
   const compatible = compatibleServer(config);
-  const result = modelCatalogue({ clock, anthropic, openai, compatible, scripted: true, defaultModel });
+  const result = modelCatalogue({ ...ports, anthropic, openai, compatible, scripted: true, defaultModel });
   if (result.outcome === 'fault') throw new StartError(`${result.fault} See --default-model (PARLEY_DEFAULT_MODEL).`);
   return result.catalogue;
 }

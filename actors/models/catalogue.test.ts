@@ -1,12 +1,16 @@
 import { describe, expect, test } from 'vitest';
 
+import type { Log } from '../ports.ts';
 import { type CatalogueConfig, type ModelCatalogue, modelCatalogue } from './catalogue.ts';
 import { FREE } from './price.ts';
 
 const CLOCK = { nowMs: () => 0, after: () => () => undefined };
+const LOG: Log = { error: () => undefined, warn: () => undefined, info: () => undefined, child: () => LOG };
 const KEY = { apiKey: 'k', baseUrl: null, models: [] };
 const NOTHING: CatalogueConfig = {
   clock: CLOCK,
+  random: { bytes: (length) => new Uint8Array(length), fraction: () => 0 },
+  log: LOG,
   anthropic: null,
   openai: null,
   compatible: null,

@@ -1,7 +1,7 @@
 // Which models a node offers. An id is `scripted`, or `provider/model` with the provider's own name of the model: those
 // are opaque strings, so a model that came out today works without a change here.
 
-import type { Clock, ModelBinding, ModelClient, ModelDirectory } from '../ports.ts';
+import type { Clock, Log, ModelBinding, ModelClient, ModelDirectory, Random } from '../ports.ts';
 import { anthropicModel } from './anthropic.ts';
 import { chatCompletionsModel } from './chat-completions.ts';
 import { openAiModel } from './openai-responses.ts';
@@ -34,6 +34,8 @@ export type CompatibleConfig = {
 
 export type CatalogueConfig = {
   readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
   /** Null without a key. */
   readonly anthropic: ProviderConfig | null;
   /** Null without a key. */
@@ -52,7 +54,11 @@ export type ModelEntry = ModelBinding & {
 };
 
 /** `list` is for people to choose from; `find` may know more. */
-export type ModelCatalogue = ModelDirectory & { find(id: string): ModelEntry | null };
+export type ModelCatalogue = ModelDirectory & {
+  find(id: string): ModelEntry | null;
+  /** Ends what the models still do for nobody; resolves within seconds. */
+  stop(): Promise<void>;
+};
 
 export type CatalogueResult =
   | { readonly outcome: 'ready'; readonly catalogue: ModelCatalogue }
@@ -84,8 +90,11 @@ export function modelCatalogue(config: CatalogueConfig): CatalogueResult {
       fault: `The default model ${JSON.stringify(defaultId)} is not set up; there are: ${ids.join(', ')}.`,
     };
   }
+  const stop = async (): Promise<void> => {
+    await Promise.all(providers.map(({ client }) => client.stop?.() ?? Promise.resolve()));
+  };
   const list = ids.map((id) => ({ id, default: id === defaultId }));
-  return { outcome: 'ready', catalogue: { list: () => list, find, defaultId } };
+  return { outcome: 'ready', catalogue: { list: () => list, find, defaultId, stop } };
 }
 
 /** A provider whose key is there. */
@@ -102,10 +111,10 @@ type Provider = {
 };
 
 /** In the order in which they are offered. */
-function providersOf({ clock, anthropic, openai, compatible }: CatalogueConfig): readonly Provider[] {
+function providersOf({ clock, random, log, anthropic, openai, compatible }: CatalogueConfig): readonly Provider[] {
   return [
     ...(anthropic === null ? [] : [provider('anthropic', anthropicModel({ ...anthropic, clock }), anthropic)]),
-    ...(openai === null ? [] : [provider('openai', openAiModel({ ...openai, clock }), openai)]),
+    ...(openai === null ? [] : [provider('openai', openAiModel({ ...openai, clock, random, log }), openai)]),
     ...(compatible === null ? [] : [compatibleProvider(clock, compatible)]),
   ];
 }

@@ -7,9 +7,11 @@ import type OpenAI from 'openai';
 import { AssertionError } from '../../protocol/assert.ts';
 import type { Abandoned } from '../background-run.ts';
 import type { Clock, ModelError, ModelErrorKind, StepSink } from '../ports.ts';
+import type { RunCancels } from './openai-cancels.ts';
 import { OPENAI_REQUEST_ID } from './openai-client.ts';
 import { classifyOpenAiError } from './openai-errors.ts';
 import type { ResponseAccumulator } from './openai-responses-stream.ts';
+import { pause } from './pause.ts';
 import { modelError } from './provider-errors.ts';
 import { DRAIN_MS, readStream, type StreamEnd, type StreamSource } from './stream-attempt.ts';
 
@@ -31,12 +33,11 @@ const POLL_MS = 2_000;
  * answer, 128,000 tokens, takes 43 min at 50 tokens a second.
  */
 const WHOLE_MAX_MS = 45 * 60 * 1000;
-const CANCEL_TRIES = 3;
-const CANCEL_TIMEOUT_MS = 10_000;
 
 export type BackgroundRun = {
   readonly sdk: OpenAI;
   readonly clock: Clock;
+  readonly cancels: RunCancels;
   readonly sink: StepSink;
   readonly answer: ResponseAccumulator;
   readonly signal: AbortSignal;
@@ -47,7 +48,7 @@ export async function readInBackground(run: BackgroundRun, create: StreamSource[
   const end = await readOn(run, create);
   const { ref } = run.answer;
   const abandoned = run.signal.reason === ('abandoned' satisfies Abandoned);
-  if (ref !== null && !run.answer.complete && !abandoned) cancelRun(run.sdk, run.clock, ref);
+  if (ref !== null && !run.answer.complete && !abandoned) run.cancels.cancel(run.sdk, ref);
   return end;
 }
 
@@ -162,31 +163,4 @@ function goneError(error: ModelError, end: StreamEnd): ModelError {
   if (!isUnknown(error)) return error;
   const requestId = end.how === 'failed' ? end.error.requestId : null;
   return { ...modelError('unavailable', 'the provider no longer has the response'), status: error.status, requestId };
-}
-
-/** Resolves after the time, or as soon as the attempt is aborted. */
-function pause(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    const done = (): void => {
-      cancel();
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const cancel = clock.after(delayMs, done);
-    signal.addEventListener('abort', done, { once: true });
-  });
-}
-
-/**
- * Gives up a response: to cancel one twice, or one that is over, changes nothing. Nobody waits for it, and a failure
- * has no other consequence than its price.
- */
-export function cancelRun(sdk: OpenAI, clock: Clock, ref: string, tries = CANCEL_TRIES): void {
-  sdk.responses.cancel(ref, { timeout: CANCEL_TIMEOUT_MS }).then(
-    () => undefined,
-    () => {
-      if (tries > 1) clock.after(AGAIN_BASE_MS, () => cancelRun(sdk, clock, ref, tries - 1));
-    },
-  );
 }

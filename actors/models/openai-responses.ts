@@ -2,8 +2,9 @@
 
 import type OpenAI from 'openai';
 
-import type { AttemptResult, Clock, ModelClient, ModelRequest, StepSink } from '../ports.ts';
-import { cancelRun, readInBackground } from './openai-background.ts';
+import type { AttemptResult, Clock, Log, ModelClient, ModelRequest, Random, StepSink } from '../ports.ts';
+import { readInBackground } from './openai-background.ts';
+import { RunCancels } from './openai-cancels.ts';
 import { OPENAI_BASE_URL, OPENAI_REQUEST_ID, openAiClient } from './openai-client.ts';
 import { classifyOpenAiError } from './openai-errors.ts';
 import { estimatedInputTokens, responsesRequest } from './openai-responses-request.ts';
@@ -16,13 +17,17 @@ export type OpenAiOptions = {
   /** Null: the provider's own. */
   readonly baseUrl: string | null;
   readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
 };
 
-/** A model client for OpenAI. It holds no state between requests: any number of them may run at once. */
+/** A model client for OpenAI. Between requests it holds nothing but what it gives up: any number of them may run at once. */
 export function openAiModel(options: OpenAiOptions): ModelClient {
+  const cancels = new RunCancels(options);
   return {
-    stream: (request, sink, signal) => stream(options, { request, sink, signal }),
-    cancel: (ref) => cancelRun(client(options, { trace: null }, NOBODY), options.clock, ref),
+    stream: (request, sink, signal) => stream(options, { request, sink, signal, cancels }),
+    cancel: (ref) => cancels.cancel(client(options, { trace: null }, NOBODY), ref),
+    stop: () => cancels.stop(),
   };
 }
 
@@ -36,9 +41,14 @@ function client(
   return openAiClient({ apiKey, baseUrl: baseUrl ?? OPENAI_BASE_URL }, request, sink);
 }
 
-type Call = { readonly request: ModelRequest; readonly sink: StepSink; readonly signal: AbortSignal };
+type Call = {
+  readonly request: ModelRequest;
+  readonly sink: StepSink;
+  readonly signal: AbortSignal;
+  readonly cancels: RunCancels;
+};
 
-async function stream(options: OpenAiOptions, { request, sink, signal }: Call): Promise<AttemptResult> {
+async function stream(options: OpenAiOptions, { request, sink, signal, cancels }: Call): Promise<AttemptResult> {
   const { clock } = options;
   const { background, resume } = request;
   const body = responsesRequest(request);
@@ -50,7 +60,7 @@ async function stream(options: OpenAiOptions, { request, sink, signal }: Call): 
   const sdk = client(options, request, sink);
   const open = (requestSignal: AbortSignal) => sdk.responses.create(body, { signal: requestSignal }).withResponse();
   if (background || resume !== null) {
-    const run = { sdk, clock, sink, answer, signal };
+    const run = { sdk, clock, cancels, sink, answer, signal };
     return attemptResult(await readInBackground(run, resume === null ? open : null), answer);
   }
   const source = { clock, requestIdHeader: OPENAI_REQUEST_ID, drainMs: DRAIN_MS, open, classify: classifyOpenAiError };

@@ -36,12 +36,18 @@ export function adapterFixture<Fake extends { stop(): Promise<void> }, Context>(
   beforeAll(async () => {
     fake = await parts.startFake();
   });
-  afterAll(() => fake?.stop());
+  const clients: ModelClient[] = [];
+  afterAll(async () => {
+    await Promise.all(clients.map((client) => client.stop?.() ?? Promise.resolve()));
+    await fake?.stop();
+  });
   const running = (): Fake => must(fake, 'the fake is started before a test runs');
   const start = (plan: Plan<Context> | null, request: ModelRequest, signal: AbortSignal): Omit<Running, 'abort'> => {
     if (plan !== null) parts.enqueue(running(), plan);
     const sink = new RecordingSink();
-    return { sink, result: parts.clientOf(running()).stream(request, sink, signal) };
+    const client = parts.clientOf(running());
+    clients.push(client);
+    return { sink, result: client.stream(request, sink, signal) };
   };
   return {
     fake: running,

@@ -13,7 +13,7 @@ import { type FakeResponses, startFakeResponses } from '../../loadtest/fakes/res
 import { type FakeChatCompletions, startFakeChatCompletions } from '../../loadtest/fakes/chat-completions-server.ts';
 import { DIALECTS, PREFIX } from './chat-completions-fixture.ts';
 import { modelContract } from './contract.ts';
-import { REAL_CLOCK } from './support.ts';
+import { REAL_CLOCK, REAL_PORTS } from './support.ts';
 
 const UNICODE = 'Größe 漢字 😀 👩‍👩‍👧 🇨🇭 𝒳𝒴 cafe\u0301 مرحبا 𠮷野家 →';
 const SCRIPTED_UNICODE = '/script unicode=1 deltas=60 size=1 pace=0';
@@ -54,7 +54,7 @@ let openAi: FakeResponses;
 let openAiClient: ModelClient;
 beforeAll(async () => {
   openAi = await startFakeResponses();
-  openAiClient = openAiModel({ apiKey: 'sk-test', baseUrl: openAi.baseUrl, clock: REAL_CLOCK });
+  openAiClient = openAiModel({ apiKey: 'sk-test', baseUrl: openAi.baseUrl, ...REAL_PORTS });
 });
 afterAll(() => openAi.stop());
 

@@ -1,6 +1,6 @@
 // A response in the background: whoever listens, and however often, it is paid once (models 4.5).
 
-import { describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 
 import type { ResumedRun } from '../../actors/background-run.ts';
 import type { Clock, ModelClient } from '../../actors/ports.ts';
@@ -9,9 +9,13 @@ import { formatCursor, parseCursor } from '../../actors/models/openai-cursor.ts'
 import { must } from '../../protocol/assert.ts';
 import type { Plan } from './responses-fixture.ts';
 import { API_KEY, responsesFixture, scripted } from './responses-fixture.ts';
-import { NEVER_ABORTED, REAL_CLOCK, RecordingSink, modelRequest, settle } from './support.ts';
+import { NEVER_ABORTED, REAL_CLOCK, REAL_PORTS, RecordingSink, modelRequest, settle } from './support.ts';
 
 const { fake, run, begin } = responsesFixture();
+
+/** Those that tests made themselves. */
+const clients: ModelClient[] = [];
+afterAll(() => Promise.all(clients.map((client) => client.stop?.() ?? Promise.resolve())));
 
 const BACKGROUND = modelRequest('hello', { background: true });
 const TEXT = 'Größe 漢字 😀 👩‍👩‍👧 🇨🇭 one two three four five six seven eight nine ten ';
@@ -118,7 +122,7 @@ describe('giving it up', () => {
 
   test('[P6] to cancel twice, or what is over, changes nothing', async () => {
     await run({ tokens: 2 }, BACKGROUND);
-    const client = openAiModel({ apiKey: API_KEY, baseUrl: fake().baseUrl, clock: REAL_CLOCK });
+    const client = clientWith(REAL_CLOCK);
     client.cancel?.(newest().id);
     client.cancel?.(newest().id);
     while (newest().cancels < 2) await settle();
@@ -221,7 +225,9 @@ function away(times: number, status = 503): readonly { status: number; body: str
 }
 
 function clientWith(clock: Clock): ModelClient {
-  return openAiModel({ apiKey: API_KEY, baseUrl: fake().baseUrl, clock });
+  const client = openAiModel({ apiKey: API_KEY, baseUrl: fake().baseUrl, ...REAL_PORTS, clock });
+  clients.push(client);
+  return client;
 }
 
 /** A clock whose waits are over at once, and `factor` times as long by what it says. */
@@ -263,7 +269,7 @@ describe('the cursor', () => {
       cursor ||= must(sink.run, 'it runs in the background').cursor();
     };
     fake().endpoint.enqueue(plan);
-    const client = openAiModel({ apiKey: API_KEY, baseUrl: fake().baseUrl, clock: REAL_CLOCK });
+    const client = clientWith(REAL_CLOCK);
     fake().endpoint.enqueueRetrievals('gone', 'gone');
     await client.stream(BACKGROUND, sink, NEVER_ABORTED());
     expect(sink.deltas.join('')).toBe('a😀b');

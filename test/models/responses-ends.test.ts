@@ -5,7 +5,7 @@ import { describe, expect, test, vi } from 'vitest';
 import { openAiModel } from '../../actors/models/openai-responses.ts';
 import type { Chunks } from '../../loadtest/fakes/scenario.ts';
 import { altered, responsesFixture, scripted } from './responses-fixture.ts';
-import { NEVER_ABORTED, REAL_CLOCK, RecordingSink, modelRequest, settle } from './support.ts';
+import { NEVER_ABORTED, REAL_PORTS, RecordingSink, modelRequest, settle } from './support.ts';
 
 const { fake, run, begin } = responsesFixture();
 
@@ -77,7 +77,7 @@ describe('a connection that breaks', () => {
   });
 
   test('[models 4.2] nobody listening is unavailable', async () => {
-    const client = openAiModel({ apiKey: 'k', baseUrl: 'http://127.0.0.1:1/v1', clock: REAL_CLOCK });
+    const client = openAiModel({ apiKey: 'k', baseUrl: 'http://127.0.0.1:1/v1', ...REAL_PORTS });
     const result = await client.stream(modelRequest('hi'), new RecordingSink(), NEVER_ABORTED());
     expect(result).toMatchObject({ outcome: 'failed', error: { kind: 'unavailable' }, usage: null });
   });

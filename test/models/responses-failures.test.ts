@@ -8,7 +8,7 @@ import type { ModelErrorKind } from '../../actors/ports.ts';
 import { RESPONSES_STATUSES } from '../../loadtest/fakes/responses-statuses.ts';
 import { type Failure, statusFailure } from '../../loadtest/fakes/scenario.ts';
 import { API_KEY, responsesFixture } from './responses-fixture.ts';
-import { NEVER_ABORTED, REAL_CLOCK, RecordingSink, modelRequest } from './support.ts';
+import { NEVER_ABORTED, REAL_PORTS, RecordingSink, modelRequest } from './support.ts';
 
 const { fake, run } = responsesFixture();
 
@@ -103,7 +103,7 @@ describe('a request that cannot be', () => {
   });
 
   test('[models 4.3] a wrong key is unauthorized and appears nowhere', async () => {
-    const client = openAiModel({ apiKey: 'sk-wrong', baseUrl: fake().baseUrl, clock: REAL_CLOCK });
+    const client = openAiModel({ apiKey: 'sk-wrong', baseUrl: fake().baseUrl, ...REAL_PORTS });
     const result = await client.stream(modelRequest('hi'), new RecordingSink(), NEVER_ABORTED());
     expect(result).toMatchObject({ outcome: 'failed', error: { kind: 'unauthorized', status: 401 } });
     expect(JSON.stringify(result)).not.toContain('sk-wrong');

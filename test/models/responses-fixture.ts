@@ -10,7 +10,7 @@ import {
 } from '../../loadtest/fakes/responses-steps.ts';
 import type { Plan as PlanOf } from '../../loadtest/fakes/scenario-endpoint.ts';
 import { type Fixture, adapterFixture } from './adapter-fixture.ts';
-import { REAL_CLOCK } from './support.ts';
+import { REAL_PORTS } from './support.ts';
 
 export const API_KEY = 'sk-proj-very-secret';
 
@@ -20,7 +20,7 @@ export function responsesFixture(): Fixture<FakeResponses, ResponsesContext> {
   return adapterFixture({
     startFake: () => startFakeResponses({ apiKey: API_KEY }),
     enqueue: ({ endpoint }, plan: Plan) => endpoint.enqueue(plan),
-    clientOf: ({ baseUrl }) => openAiModel({ apiKey: API_KEY, baseUrl, clock: REAL_CLOCK }),
+    clientOf: ({ baseUrl }) => openAiModel({ apiKey: API_KEY, baseUrl, ...REAL_PORTS }),
   });
 }
 

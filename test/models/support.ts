@@ -1,12 +1,16 @@
 // What tests of model clients share: clocks, a sink that records, requests.
 
 import type { ProviderRun } from '../../actors/background-run.ts';
-import { SystemClock } from '../../gateway/system-ports.ts';
+import { QUIET } from '../actors/stage.ts';
+import { SystemClock, systemRandom } from '../../gateway/system-ports.ts';
 import type { BlockType, Usage } from '../../protocol/content.ts';
 import type { AttemptId, ChatId } from '../../protocol/ids.ts';
 import type { AttemptResult, Clock, ModelRequest, PromptItem, ProviderBlocks, StepSink } from '../../actors/ports.ts';
 
 export const REAL_CLOCK: Clock = new SystemClock();
+
+/** Time and chance as they are; what fails is not told. */
+export const REAL_PORTS = { clock: REAL_CLOCK, random: systemRandom, log: QUIET } as const;
 
 type Task = { readonly atMs: number; readonly run: () => void };
 

@@ -29,7 +29,7 @@ const database = await openStore({ database: { url: must(config.databaseUrl, 'it
 const node = uuidV7<NodeId>(clock.nowMs(), random.bytes(10));
 await database.nodes.register(node);
 const none = { anthropic: null, openai: null, compatible: null };
-const catalogue = modelCatalogue({ clock, ...none, scripted: true, defaultModel: null });
+const catalogue = modelCatalogue({ clock, random, log: logger, ...none, scripted: true, defaultModel: null });
 assert(catalogue.outcome === 'ready', 'the scripted model is always there');
 const registry = new SessionRegistry(new Owners(config));
 const feeds = new Feeds({ store: database.store, clock, onFault: (error) => logger.error('a feed failed', { error }) });
