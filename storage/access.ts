@@ -73,12 +73,20 @@ export type AccessChange =
   | { readonly outcome: 'unknown'; readonly detail: string }
   | { readonly outcome: 'unavailable'; readonly detail: string };
 
+export type AccessConnections = {
+  readonly connections: Connections;
+  /** For reading what was revoked, and nothing else where that is possible: load must not delay it. */
+  readonly revocations: Connections;
+};
+
 export class AccessStore {
   readonly #connections: Connections;
+  readonly #revocations: Connections;
   readonly #limits: StoreLimits;
 
-  constructor(connections: Connections, limits: StoreLimits) {
+  constructor({ connections, revocations }: AccessConnections, limits: StoreLimits) {
     this.#connections = connections;
+    this.#revocations = revocations;
     this.#limits = limits;
   }
 
@@ -98,7 +106,7 @@ export class AccessStore {
 
   /** The number of the latest revocation. */
   clock(): Promise<Read<number>> {
-    return this.#connections.read(async (connection) => {
+    return this.#revocations.read(async (connection) => {
       const [row] = await connection.query<{ seq: number }>({ text: statements.CLOCK_NOW, values: [] });
       return must(row, 'the migration has set the clock up').seq;
     });
@@ -111,7 +119,7 @@ export class AccessStore {
   revocationsSince(
     seq: number,
   ): Promise<Read<{ readonly asOf: number; readonly more: boolean; readonly revocations: readonly Revocation[] }>> {
-    return this.#connections.read(async (connection) => {
+    return this.#revocations.read(async (connection) => {
       const rows = await connection.query<RevocationRow>({ text: statements.REVOCATIONS, values: [seq] });
       const top = rows[0]?.top ?? seq;
       const asOf = Math.min(top, seq + statements.REVOCATIONS_MAX);

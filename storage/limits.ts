@@ -6,7 +6,10 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 
 export type StoreLimits = {
-  /** Connections to Postgres (the embedded database always has one). All busy: a use waits, see below. */
+  /**
+   * Connections to Postgres, besides the one that is kept for reading revocations (the embedded database always has one for
+   * all). All busy: a use waits, see below.
+   */
   readonly connections: number;
   /** Uses that wait for a connection; more: `unavailable`. */
   readonly waitingUses: number;

@@ -1,7 +1,7 @@
 // Opens a database, brings its schema up to date and gives the port of the actors on it.
 
 import type { ChatStore, Read } from '../actors/ports.ts';
-import { AccessStore } from './access.ts';
+import { type AccessConnections, AccessStore } from './access.ts';
 import { activate, due, release } from './activate.ts';
 import { archiveTree } from './archive.ts';
 import { findCommand, keepRefusal, pruneCommands } from './commands.ts';
@@ -69,7 +69,9 @@ export async function openStore(options: OpenOptions): Promise<OpenStore> {
     const address = parseDatabaseUrl(options.database.url);
     await prepareDatabase(address, limits, log);
     const counts = new StoreCounts();
-    return storeOn(new Connections(address, limits, { log, counts }), limits, { counts, stop: async () => undefined });
+    const connections = new Connections(address, limits, { log, counts });
+    const revocations = new Connections(address, { ...limits, connections: 1 }, { log, counts });
+    return storeOn({ connections, revocations }, limits, { counts, stop: async () => undefined });
   }
   // One connection is all that the embedded database has.
   const limits = storeLimits({ ...options.limits, connections: 1, batchesInFlight: 1 });
@@ -89,7 +91,10 @@ export async function openStore(options: OpenOptions): Promise<OpenStore> {
   connections = new Connections(embedded.address, limits, { log, counts });
   const upkeep = new Upkeep(connections, limits, log);
   upkeep.start();
-  const opened = storeOn(connections, limits, { counts, stop: () => embedded.stop() });
+  const opened = storeOn({ connections, revocations: connections }, limits, {
+    counts,
+    stop: () => embedded.stop(),
+  });
   return {
     ...opened,
     close: () => {
@@ -115,7 +120,7 @@ async function prepareDatabase(address: DatabaseAddress, limits: StoreLimits, lo
 }
 
 function storeOn(
-  connections: Connections,
+  { connections, revocations }: AccessConnections,
   limits: StoreLimits,
   { counts, stop }: { readonly counts: StoreCounts; readonly stop: () => Promise<void> },
 ): OpenStore {
@@ -124,16 +129,23 @@ function storeOn(
   return {
     store: chatStore(connections, nodes, commits, limits),
     nodes,
-    access: new AccessStore(connections, limits),
+    access: new AccessStore({ connections, revocations }, limits),
     embedded: connections.embedded,
     pruneCommands: (nowMs) => pruneCommands(connections, nowMs, limits),
     counts,
     measure: () => {
-      const { taken, idle, waiting } = connections.stats;
-      return { ...commits.stats, connectionsTaken: taken, connectionsIdle: idle, waitingUses: waiting };
+      // On the embedded database they are the same.
+      const pools = [...new Set([connections, revocations])].map(({ stats }) => stats);
+      return {
+        ...commits.stats,
+        connectionsTaken: sum(pools.map(({ taken }) => taken)),
+        connectionsIdle: sum(pools.map(({ idle }) => idle)),
+        waitingUses: sum(pools.map(({ waiting }) => waiting)),
+      };
     },
     close: async () => {
       connections.close();
+      revocations.close();
       await stop();
     },
   };
@@ -164,6 +176,10 @@ function chatStore(connections: Connections, nodes: Nodes, commits: GroupCommit,
     findCommand: (principal, chat, id) => findCommand(connections, principal, chat, id),
     due: (nowMs, limit) => due(connections, nowMs, limit),
   };
+}
+
+function sum(counts: readonly number[]): number {
+  return counts.reduce((total, count) => total + count, 0);
 }
 
 function openError(error: unknown, address: DatabaseAddress): unknown {

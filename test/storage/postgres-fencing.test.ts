@@ -12,7 +12,18 @@ import { parseDatabaseUrl } from '../../storage/database-url.ts';
 import { STORE_LIMITS, type StoreLimits } from '../../storage/limits.ts';
 import { openStore, type OpenStore } from '../../storage/store.ts';
 import { createDatabase } from '../support/postgres.ts';
-import { at, createChat, createTaken, intentOf, messageOf, newId, takeChat, until, valueOf } from './fixture.ts';
+import {
+  at,
+  commandOf,
+  createChat,
+  createTaken,
+  intentOf,
+  messageOf,
+  newId,
+  takeChat,
+  until,
+  valueOf,
+} from './fixture.ts';
 import { PgProxy, type Fault } from './pg-proxy.ts';
 
 let url = '';
@@ -314,6 +325,28 @@ test('[P11] all connections busy: a use waits for a bounded time, then nothing w
   expect(epoch).toBe(2);
   expect(['committed', 'stale']).toContain(outcome);
   expect((await store.store.page(chat, { before: null, after: null, limit: 1 })).outcome).toBe('read');
+});
+
+test('[access] all connections busy, and as many waiting as may: what was revoked is read all the same', async () => {
+  second = await openNode(url);
+  const store = await openNode(url, { connections: 2, batchesInFlight: 1, waitingUses: 1 });
+  const { chat, owner } = await createTaken(store.store);
+  const asOf = valueOf(await store.access.clock());
+  const held = await raw.reserve();
+  await held`begin`;
+  await held`select id from chats where id = ${chat} for update`;
+  const busy = [store.store.commit(intentOf(chat, 1)), takeChat(store.store, chat)];
+  await until(() => Promise.resolve(store.measure().connectionsTaken === 2));
+  const waiting = store.store.page(chat, { before: null, after: null, limit: 1 });
+  expect(store.measure().waitingUses).toBe(1);
+  const row = commandOf(owner, { name: 'owners.revoke' });
+  expect(await second.access.revokeOwner(owner, row)).toEqual({ outcome: 'done' });
+  const { revocations } = valueOf(await store.access.revocationsSince(asOf));
+  expect(revocations).toEqual([expect.objectContaining({ kind: 'owner', owner })]);
+  expect(store.measure().waitingUses).toBe(1);
+  await held`rollback`;
+  held.release();
+  await Promise.all([...busy, waiting]);
 });
 
 test('[P3] a lock that is not granted in time: certainly not applied', async () => {
