@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from feed import FeedState
 from frames import Frame, decode_server, encode_client, id_bytes
 from reducer import ChatState, Gap, pair
 from transport import Closed, WebSocket
@@ -45,6 +46,7 @@ class Client:
         """The bytes of each reply's body, by request."""
         self.bodies: dict[int, bytes] = {}
         self.chats: dict[str, ChatState] = {}
+        self.feed: FeedState | None = None
         self.welcome: Frame = {}
         self._replies: dict[int, Frame] = {}
         self._request = 0
@@ -206,7 +208,11 @@ class Client:
                     self.send({"op": "more", "chat": frame["chat"]})
             case "event" | "skipped" if frame["chat"] in self.chats:
                 self.chats[frame["chat"]].event(frame)
+            case "feed" if self.feed is not None:
+                self.feed.apply(frame)
             case "heartbeat":
                 for chat, position in frame["positions"]:
                     if chat in self.chats and self.chats[chat].cursor != pair(position):
                         raise Gap(f"the heartbeat says {position}")
+                if self.feed is not None and frame.get("feed", self.feed.cursor) != self.feed.cursor:
+                    raise Gap(f"the heartbeat says {frame['feed']} of the feed")

@@ -297,7 +297,12 @@ def _feed(given: list[Any]) -> Frame:
     known = {"op": "feed", "from": or_nil(whole)(given[0]), "cursor": whole(given[1]), "more": flag(given[2])}
     if known["cursor"] < (known["from"] or 0):
         raise BadFrame("a feed that goes back")
-    return {**known, "chats": [{**CHAT(chat), **SUMMARY_KEYS(chat)} for chat in array(given[3])]}
+    return {**known, "chats": [summary(chat) for chat in array(given[3])]}
+
+
+def summary(value: Any) -> Frame:
+    """A chat as lists and the feed show it (7.6)."""
+    return {**CHAT(value), **SUMMARY_KEYS(value)}
 
 
 def _attached(given: list[Any]) -> Frame:

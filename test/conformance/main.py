@@ -10,9 +10,10 @@ import sys
 
 import asking
 import following
+import listing
 import vectors
 
-SCENARIOS = {scenario.__name__: scenario for scenario in (*following.SCENARIOS, *asking.SCENARIOS)}
+SCENARIOS = {scenario.__name__: scenario for scenario in (*following.SCENARIOS, *asking.SCENARIOS, *listing.SCENARIOS)}
 
 
 def main(name: str) -> int:

@@ -31,9 +31,9 @@ def _base64(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-def visitor(subject: str, **options: Any) -> Client:
+def visitor(subject: str, *, role: str | None = None, **options: Any) -> Client:
     """A live client of a subject that no other scenario uses."""
-    return Client.live(URL, credential(subject), **options)
+    return Client.live(URL, credential(subject, role=role), **options)
 
 
 def expect(found: Any, wanted: Any, what: str) -> None:
