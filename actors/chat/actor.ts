@@ -299,8 +299,8 @@ export class ChatActor {
   }
 
   async #load(record: ChatRecord, crashed: boolean): Promise<void> {
-    const recovered = recoveredFrom(record, (usage) => this.#binding()?.cost(usage) ?? null);
-    const found = foundIn(record, crashed);
+    const recovered = recoveredFrom(record, this.#binding());
+    const found = foundIn(record, crashed, recovered.resume);
     const more = this.#hasMore();
     if (!(await this.step({ type: 'loaded', found, more }, { recovered }, null))) return;
     if (found !== 'resumable') giveUpRuns(record, this.deps.models);

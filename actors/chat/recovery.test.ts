@@ -54,22 +54,30 @@ function pack(number: number, change: Partial<JournalPack>): JournalPack {
 describe('foundIn', () => {
   it('[P12] tells each way a chat can be found', () => {
     const retry = { error: errorBody('model_overloaded'), atMs: 9, delayMs: 1 };
-    expect(foundIn(record({ turn: null }), false)).toBe('rest');
-    expect(foundIn(record({ turn: null, chat: { ...EXAMPLE_CHAT, status: 'error' } }), false)).toBe('error');
-    expect(foundIn(record({}), false)).toBe('lost');
-    expect(foundIn(record({ openAttempts: [] }), false)).toBe('lost');
-    expect(foundIn(record({ turn: { ...TURN, stopping: 'stopped' } }), false)).toBe('stopping');
-    expect(foundIn(record({ turn: { ...TURN, retry }, openAttempts: [] }), false)).toBe('backingOff');
+    expect(foundIn(record({ turn: null }), false, null)).toBe('rest');
+    expect(foundIn(record({ turn: null, chat: { ...EXAMPLE_CHAT, status: 'error' } }), false, null)).toBe('error');
+    expect(foundIn(record({}), false, null)).toBe('lost');
+    expect(foundIn(record({ openAttempts: [] }), false, null)).toBe('lost');
+    expect(foundIn(record({ turn: { ...TURN, stopping: 'stopped' } }), false, null)).toBe('stopping');
+    expect(foundIn(record({ turn: { ...TURN, retry }, openAttempts: [] }), false, null)).toBe('backingOff');
   });
 
   it('[P12] a turn that was taken up too often, or whose actors crash, is given up', () => {
-    expect(foundIn(record({}), true)).toBe('gaveUp');
-    expect(foundIn(record({ turn: { ...TURN, recoveries: CHAT_LIMITS.recoveriesMax } }), false)).toBe('gaveUp');
-    expect(foundIn(record({ turn: null }), true)).toBe('rest');
+    expect(foundIn(record({}), true, null)).toBe('gaveUp');
+    expect(foundIn(record({ turn: { ...TURN, recoveries: CHAT_LIMITS.recoveriesMax } }), false, null)).toBe('gaveUp');
+    expect(foundIn(record({ turn: null }), true, null)).toBe('rest');
   });
 });
 
 describe('recoveredFrom', () => {
+  it('[P10] what runs at a provider is taken up where its model is set up, else it is lost', () => {
+    const running = record({ openAttempts: [{ ...OPEN, providerRef: 'run-1' }] });
+    const { resume } = recoveredFrom(running, { cost: () => 0n });
+    expect(resume).toEqual({ ref: 'run-1', cursor: null, blocks: [] });
+    expect(foundIn(running, false, resume)).toBe('resumable');
+    expect(recoveredFrom(running, null).resume).toBeNull();
+  });
+
   it('[P5] joins the packs of the open attempt and voids what came after the last of them', () => {
     const text = (index: number, offset: number, value: string) =>
       ({ index, type: index === 0 ? 'reasoning' : 'text', offset, text: value, ended: false }) as const;
@@ -77,7 +85,7 @@ describe('recoveredFrom', () => {
       pack(1, { entries: [text(0, 0, 'hm'), text(1, 0, 'Grü')] }),
       pack(2, { entries: [text(1, 4, 'ße')] }),
     ];
-    const recovered = recoveredFrom(record({ journal }), () => 7n);
+    const recovered = recoveredFrom(record({ journal }), { cost: () => 7n });
     expect(recovered.parts).toEqual([
       { type: 'reasoning', text: 'hm' },
       { type: 'text', text: 'Grüße' },
@@ -90,10 +98,10 @@ describe('recoveredFrom', () => {
   it('[P5] packs of an earlier attempt or step say nothing', () => {
     const entries = [{ index: 0, type: 'text', offset: 0, text: 'old', ended: false }] as const;
     const journal = [pack(1, { entries, attempt: 0 }), pack(2, { entries, step: 1 })];
-    expect(recoveredFrom(record({ journal }), () => null).parts).toEqual([]);
+    expect(recoveredFrom(record({ journal }), null).parts).toEqual([]);
   });
 
   it('[P5] without a pack everything of the epoch before is void', () => {
-    expect(recoveredFrom(record({}), () => null).retract).toEqual({ epoch: 3, seq: 0 });
+    expect(recoveredFrom(record({}), null).retract).toEqual({ epoch: 3, seq: 0 });
   });
 });

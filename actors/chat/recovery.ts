@@ -4,7 +4,7 @@ import type { Part, Usage } from '../../protocol/content.ts';
 import type { Epoch } from '../../protocol/ids.ts';
 import type { Position } from '../../protocol/position.ts';
 import { utf8Length } from '../../protocol/text.ts';
-import type { AttemptOpening, ChatRecord, JournalPack } from '../ports.ts';
+import type { AttemptOpening, ChatRecord, JournalPack, ModelBinding } from '../ports.ts';
 import type { ResumedBlock, ResumedRun } from '../background-run.ts';
 import { estimatedUsage } from './ended-attempt.ts';
 import type { Found } from './machine.ts';
@@ -23,18 +23,19 @@ export type Recovered = {
   readonly resume: ResumedRun | null;
 };
 
-/** `crashed`: the actor itself failed too often, so the turn is not taken up again. */
-export function foundIn(record: ChatRecord, crashed: boolean): Found {
+/** `crashed`: the actor itself failed too often, so the turn is not taken up again. `resume`: as it was recovered. */
+export function foundIn(record: ChatRecord, crashed: boolean, resume: ResumedRun | null): Found {
   const { turn } = record;
   if (turn === null && record.chat.status === 'error') return 'error';
   if (turn === null) return record.wakeAtMs === null ? 'rest' : 'waiting';
   if (crashed || turn.recoveries >= CHAT_LIMITS.recoveriesMax) return 'gaveUp';
   if (turn.stopping !== null) return 'stopping';
   if (turn.retry !== null && record.openAttempts.length === 0) return 'backingOff';
-  return resumedRun(record) === null ? 'lost' : 'resumable';
+  return resume === null ? 'lost' : 'resumable';
 }
 
-export function recoveredFrom(record: ChatRecord, cost: (usage: Usage) => bigint | null): Recovered {
+/** `binding`: of the turn's model; null: it is not set up here any more, so nobody can go on listening to what it runs. */
+export function recoveredFrom(record: ChatRecord, binding: Pick<ModelBinding, 'cost'> | null): Recovered {
   const packs = packsOf(record);
   // A block that has no text yet says nothing.
   const parts: readonly Part[] = joinEntries(packs)
@@ -47,8 +48,8 @@ export function recoveredFrom(record: ChatRecord, cost: (usage: Usage) => bigint
     parts,
     retract: packs.at(-1)?.position ?? shownBehind(record),
     usage,
-    costMicros: cost(usage),
-    resume: resumedRun(record),
+    costMicros: binding?.cost(usage) ?? null,
+    resume: binding === null ? null : resumedRun(record),
   };
 }
 

@@ -111,6 +111,23 @@ describe('an attempt in the background', () => {
     expect(await textOf(third, chat)).toBe('saved');
   });
 
+  test('[P10] where its model is not set up any more it is lost: estimated, and what was saved stays', async () => {
+    const before = new Stage();
+    const { chat, attempt } = await begun(before);
+    attempt.sink.runsInBackground({ ref: 'run-1', cursor: () => '7' });
+    attempt.sink.blockStart(0, 'text');
+    attempt.sink.blockDelta(0, 'saved');
+    await before.clock.runFor(1_000);
+    const stage = new Stage(before.tables);
+    stage.isSetUp = false;
+    await stage.host.start();
+    await stage.settle();
+    const settled = [...stage.tables.attempts.values()].map(({ settlement }) => settlement);
+    expect(settled[0]).toMatchObject({ outcome: 'lost', usage: { estimated: true } });
+    const kept = stage.tables.chats.get(chat)?.messages.find(({ interrupted }) => interrupted);
+    expect(kept).toMatchObject({ parts: [{ text: 'saved' }] });
+  });
+
   test('[P6] a turn that was stopping is not taken up: its run is given up', async () => {
     const before = new Stage();
     const { chat, attempt } = await begun(before);

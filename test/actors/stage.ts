@@ -61,6 +61,8 @@ export class Stage {
   readonly fed: string[] = [];
   /** Runs at the provider that were given up. */
   readonly cancelled: string[] = [];
+  /** The model; false: its key was taken away. */
+  isSetUp = true;
   /** The calls of the store that wait until the test lets them go on; null: none waits. */
   readonly store: ChatStore;
   readonly host: NodeChatHost;
@@ -76,7 +78,7 @@ export class Stage {
       clock: this.clock,
       random: this.random,
       store: this.store,
-      models: { defaultId: 'm', find: (id) => (id === 'm' ? this.#binding() : null), list: () => [] },
+      models: { defaultId: 'm', find: (id) => (id === 'm' && this.isSetUp ? this.#binding() : null), list: () => [] },
       settings: { ...CHAT_DEFAULTS, mergeWindowMs: 0, silenceTimeoutMs: 5_000 },
       log,
       host: HOST_DEFAULTS,
