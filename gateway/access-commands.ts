@@ -57,7 +57,6 @@ export class AccessCommands {
         return this.#once(bearer, request, (command) => this.#revokeToken(bearer, command, request.args));
       case 'owners.revoke':
       case 'owners.restore':
-        if (bearer.role !== 'admin') return refusal(errorBody('forbidden'));
         return this.#once(bearer, request, (command) => this.#changeOwner(bearer, command, request.args));
       default:
         return refusal(errorBody('unknown_command'));
@@ -86,26 +85,28 @@ export class AccessCommands {
     try {
       return await work(command);
     } catch (error) {
-      return keepRefusal(this.#deps.store, command, badArgs(error));
+      return this.#refuse(command, badArgs(error));
     }
   }
 
   async #createToken(bearer: Bearer, command: Unanswered, args: Args): Promise<CommandReply> {
     const asked = parseNewToken(args, bearer.owner, command.createdAtMs);
-    if (asked.owner !== bearer.owner && bearer.role !== 'admin') return refusal(errorBody('forbidden'));
-    if (rank(asked.role) > rank(bearer.role)) return refusal(errorBody('forbidden', 'a role above your own'));
+    if (asked.owner !== bearer.owner && bearer.role !== 'admin') return this.#refuse(command, errorBody('forbidden'));
+    if (rank(asked.role) > rank(bearer.role)) {
+      return this.#refuse(command, errorBody('forbidden', 'a role above your own'));
+    }
     let { expiresAtMs } = asked;
     const parent = bearer.token ?? null;
     if (parent !== null) {
       const made = await this.#deps.access.findToken(parent);
       if (made.outcome === 'unavailable') return unavailable();
-      if (made.value === null) return refusal(errorBody('unauthorized', 'it was revoked'));
+      if (made.value === null) return this.#refuse(command, errorBody('unauthorized', 'it was revoked'));
       if (made.value.parent !== null) {
-        return refusal(errorBody('forbidden', 'a token that was made with a token makes no other'));
+        return this.#refuse(command, errorBody('forbidden', 'a token that was made with a token makes no other'));
       }
       expiresAtMs ??= made.value.expiresAtMs;
       if (made.value.expiresAtMs !== null && (expiresAtMs ?? Infinity) > made.value.expiresAtMs) {
-        return refusal(errorBody('forbidden', 'it would outlive the token that it is made with'));
+        return this.#refuse(command, errorBody('forbidden', 'it would outlive the token that it is made with'));
       }
     }
     const token: NewApiToken = { ...asked, id: derivedId<TokenId>(bearer.owner, command.id), expiresAtMs, parent };
@@ -119,12 +120,13 @@ export class AccessCommands {
     const found = await this.#deps.access.findToken(id);
     if (found.outcome === 'unavailable') return unavailable();
     const isTheirs = found.value?.owner === bearer.owner || bearer.role === 'admin';
-    if (found.value === null || !isTheirs) return refusal(errorBody('not_found'));
+    if (found.value === null || !isTheirs) return this.#refuse(command, errorBody('not_found'));
     const row = answered(command, { id: uuidToBytes(id) });
     return this.#revoked(row, await this.#deps.access.revokeToken(id, row));
   }
 
   async #changeOwner(bearer: Bearer, command: Unanswered, args: Args): Promise<CommandReply> {
+    if (bearer.role !== 'admin') return this.#refuse(command, errorBody('forbidden'));
     const owner = parseOwner(args['owner']);
     if (owner === bearer.owner) throw misfit('owner: not yourself');
     const row = answered(command, { owner });
@@ -157,6 +159,14 @@ export class AccessCommands {
     return this.#settle(row, change);
   }
 
+  /**
+   * What was judged by what is stored or by who asks may be judged otherwise later: only a refusal that is kept is what the
+   * same command gets again (P3). When the command was done before, the reply of then is given.
+   */
+  #refuse(command: Unanswered, error: ErrorBody): Promise<CommandReply> {
+    return keepRefusal(this.#deps.store, command, error);
+  }
+
   async #settle(row: CommandRow, change: AccessChange): Promise<CommandReply> {
     switch (change.outcome) {
       case 'done':
@@ -164,11 +174,12 @@ export class AccessCommands {
       case 'repeated':
         return replyOf(change.row, row);
       case 'taken':
-        return keepRefusal(this.#deps.store, row, errorBody('bad_args', 'hash: of another token'));
+        return this.#refuse(row, errorBody('bad_args', 'hash: of another token'));
       case 'too_many':
-        return refusal(errorBody('too_many', 'tokens of this owner'));
+        // Kept, so that this id is of no use any more; by its code alone a client would send it again and again.
+        return this.#refuse(row, { ...errorBody('too_many', 'tokens of this owner'), retry: 'never' });
       case 'parent_revoked':
-        return refusal(errorBody('unauthorized', 'it was revoked'));
+        return this.#refuse(row, errorBody('unauthorized', 'it was revoked'));
       case 'unknown':
         return refusal(errorBody('unknown_outcome'));
       case 'unavailable':
