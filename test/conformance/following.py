@@ -10,6 +10,7 @@ from reducer import ChatState, pair
 from stage import Scenario, expect, visitor
 
 LONG = "/script deltas=300 pace=5ms unicode=1"
+PAGES_TOO_MANY = 100
 
 
 def attach_outcomes() -> None:
@@ -116,39 +117,71 @@ def retried_answer() -> None:
 
 
 def slow_reader() -> None:
-    """[11.2][P9] a client that reads nothing for a while gets merged deltas or a snapshot, and loses nothing"""
+    """[11.2][P9] a client that reads nothing while much is streamed gets fewer events, which stand for more, and loses nothing"""
     calm = visitor("slow")
+    filler = filled(calm)
+    taken = taken_unread(calm, filler)
     chat = calm.create()
     _, whole = calm.attach(chat)
-    client = visitor("slow", receive_buffer=4096)
+    client = visitor("slow", receive_buffer=32_768)
     _, state = client.attach(chat)
-    sent = calm.say(chat, "/script deltas=6000 pace=0ms unicode=1 size=200")
-    calm.turn_ended(chat, sent["turn"])
+    # Now the buffers on the way are full and two replies wait: nothing of the chat is sent to it until it reads.
+    ask_for_pages(client, filler, taken + 2)
+    settled(calm, filler)
+    sent = calm.say(chat, "/script deltas=1500 pace=5ms unicode=1")
+    calm.until(lambda: len(whole.spans) >= 100)
     client.turn_ended(chat, sent["turn"])
+    calm.turn_ended(chat, sent["turn"])
     same_place(client, state, calm, whole)
     expect(state.shared(), whole.shared(), "the states")
-    expect(len(state.spans) <= len(whole.spans), True, "events of the slow reader, of the other")
+    counts = f"{len(state.spans)} events of the slow reader, {len(whole.spans)} of the other"
+    expect(len(state.spans) < len(whole.spans), True, counts)
+    expect(max(state.spans) > 1, True, f"an event that stands for many; {counts}")
+    replies = [frame for frame in client.frames if frame["op"] == "reply"]
+    expect(len(replies), taken + 2, "replies, late as they were read")
 
 
 def slow_close() -> None:
     """[11.2][P9] a client that asks and never reads is closed with 4001, and resumes with its cursor"""
+    calm = visitor("never")
+    chat = filled(calm)
     client = visitor("never", receive_buffer=4096)
+    _, state = client.attach(chat)
+    ask_for_pages(client, chat, PAGES_TOO_MANY)
+    settled(calm, chat)
+    expect(client.closed().code, 4001, "the close code")
+    outcome, _ = visitor("never").attach(chat, state)
+    expect(outcome, "resumed", "after the close")
+
+
+def filled(client: Client) -> str:
+    """A chat whose first page is as large as one may be."""
     chat = client.create()
     client.attach(chat)
     for _ in range(2):
         client.turn_ended(chat, client.say(chat, "", content=big_content(15_000))["turn"])
-    state = client.chats[chat]
+    return chat
+
+
+def ask_for_pages(client: Client, chat: str, count: int) -> None:
     page: Frame = {"op": "query", "name": "messages", "args": {"chat": id_bytes(chat)}}
-    for number in range(100):
+    for number in range(count):
         client.send({**page, "request": 1_000 + number})
-    # What another client asks is answered behind these: by then the server has given this one up. For some seconds the
-    # close still waits for a reader.
-    calm = visitor("never")
+
+
+def settled(client: Client, chat: str) -> None:
+    """What another client asks is answered behind the questions of those before it."""
     for _ in range(10):
-        calm.query(page["name"], page["args"])
+        client.query("messages", {"chat": id_bytes(chat)})
+
+
+def taken_unread(calm: Client, chat: str) -> int:
+    """How many pages the buffers on the way take of a client that does not read: those that still come after the close."""
+    client = visitor("slow", receive_buffer=32_768)
+    ask_for_pages(client, chat, PAGES_TOO_MANY)
+    settled(calm, chat)
     expect(client.closed().code, 4001, "the close code")
-    outcome, _ = visitor("never").attach(chat, state)
-    expect(outcome, "resumed", "after the close")
+    return len([frame for frame in client.frames if frame["op"] == "reply"])
 
 
 def big_content(size: int) -> list[Frame]:
