@@ -104,6 +104,8 @@ class FeedWorld {
   readonly #options: WalkOptions;
   readonly #owner: OwnerId;
   readonly #chats: ChatId[] = [];
+  /** Titles given so far: each is another one, and the same in a run that is replayed. */
+  #titles = 0;
   /** Messages of each chat so far. */
   readonly #numbers = new Map<ChatId, number>();
 
@@ -162,7 +164,7 @@ class FeedWorld {
     const number = (this.#numbers.get(chat) ?? 0) + 1;
     switch (kind) {
       case 'title':
-        return intentOf(chat, 1, { listed: true, atMs, patch: { title: `title ${Math.random()}` } });
+        return intentOf(chat, 1, { listed: true, atMs, patch: { title: `title ${(this.#titles += 1)}` } });
       case 'status':
         return intentOf(chat, 1, { listed: true, atMs, patch: { status: ms % 2 === 0 ? 'error' : 'waiting' } });
       case 'answer':
