@@ -1,4 +1,4 @@
-// `npm run check`: everything that needs no service, in under 30 s on two cores. The steps run side by side; what a step
+// `npm run check`: everything that needs no service, in about a minute on two cores. The steps run side by side; what a step
 // printed is shown when it failed.
 import { spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';
