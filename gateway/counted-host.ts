@@ -6,6 +6,7 @@ import { isCommandName } from '../actors/chat/commands.ts';
 import type { CommandReply, Principal } from '../actors/ports.ts';
 import type { Tracer } from '../actors/tracing.ts';
 import { decodeBody } from '../protocol/codec.ts';
+import type { ErrorCode } from '../protocol/errors.ts';
 import type { Args } from '../protocol/frames.ts';
 import type { ChatId } from '../protocol/ids.ts';
 import type { Histogram } from '../protocol/measures.ts';
@@ -45,12 +46,17 @@ export class CountedHost implements ChatHost {
     // Names of a client's own making must not become series.
     const name = isCommandName(request.name) || isAccessCommand(request.name) ? request.name : 'unknown';
     const span = this.#tracer.begin('command', request.trace ?? null, { name, 'parley.command': request.id });
-    const reply = await this.#host.command(principal, { ...request, trace: span.at });
-    const outcome = reply.ok ? 'ok' : errorCode(reply.body);
-    span.end(outcome, outcome === 'internal' || outcome === 'unavailable');
-    this.#counts.commands.add(`${name} ${outcome}`);
-    observeSince(this.#counts.commandSeconds, beganMs);
-    return reply;
+    // What the client is told of a bug that threw.
+    let outcome: ErrorCode | 'ok' = 'internal';
+    try {
+      const reply = await this.#host.command(principal, { ...request, trace: span.at });
+      outcome = reply.ok ? 'ok' : errorCode(reply.body);
+      return reply;
+    } finally {
+      span.end(outcome, outcome === 'internal' || outcome === 'unavailable');
+      this.#counts.commands.add(`${name} ${outcome}`);
+      observeSince(this.#counts.commandSeconds, beganMs);
+    }
   }
 
   async query(viewer: Principal, name: string, args: Args): Promise<QueryResult> {
@@ -63,7 +69,7 @@ export class CountedHost implements ChatHost {
   }
 }
 
-function errorCode(body: Uint8Array): string {
+function errorCode(body: Uint8Array): ErrorCode {
   return parseError(decodeBody(body)).code;
 }
 

@@ -135,11 +135,15 @@ export class AttemptRun {
       const { providerModel, maxOutputTokens } = binding;
       const items = prompt.value;
       const span = this.#options.tracer.begin('request', this.#span.at, { model: providerModel });
+      let ended: AttemptResult | null = null;
       const source = { chat, attempt: opening, providerModel, maxOutputTokens, system, items, background, resume };
-      const request = modelRequest({ ...source, trace: span.at });
-      const result = await binding.client.stream(request, this.writer, this.#controller.signal);
-      span.end(wordOf(result), result.outcome === 'failed');
-      return result;
+      try {
+        const request = modelRequest({ ...source, trace: span.at });
+        ended = await binding.client.stream(request, this.writer, this.#controller.signal);
+        return ended;
+      } finally {
+        span.end(ended === null ? 'threw' : wordOf(ended), ended === null || ended.outcome === 'failed');
+      }
     } catch (error) {
       // Neither a store nor an adapter rejects; one that does all the same must not take the chat with it.
       this.#options.onFault(error);

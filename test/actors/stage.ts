@@ -1,6 +1,6 @@
 // A host with its actors on simulated time and the store in memory, and a model that a test plays by hand.
 
-import { NO_TRACER } from '../../actors/tracing.ts';
+import { NO_TRACER, type Tracer } from '../../actors/tracing.ts';
 import { NodeChatHost } from '../../actors/host/chat-host.ts';
 import { HOST_DEFAULTS } from '../../actors/host/settings.ts';
 import { CHAT_DEFAULTS } from '../../actors/chat/settings.ts';
@@ -47,6 +47,8 @@ export type PlayedAttempt = {
   complete(): void;
   fail(kind: ModelErrorKind): void;
   abort(): void;
+  /** Against its port: an adapter never rejects. */
+  crash(): void;
 };
 
 /** What a command was answered. */
@@ -68,13 +70,18 @@ export class Stage {
   readonly host: NodeChatHost;
 
   /** `tables` of another stage: its node is dead then. */
-  constructor(tables = new MemoryTables(), wrap: (store: ChatStore) => ChatStore = (store) => store, log = LOG) {
+  constructor(
+    tables = new MemoryTables(),
+    wrap: (store: ChatStore) => ChatStore = (store) => store,
+    log = LOG,
+    tracer: Tracer = NO_TRACER,
+  ) {
     this.tables = tables;
     for (const { ownerNode } of tables.chats.values()) if (ownerNode !== null) tables.deadNodes.add(ownerNode);
     const node = uuidV7<NodeId>(START_MS, new SimRandom(tables.deadNodes.size).bytes(10));
     this.store = wrap(new MemoryStore(tables, node));
     this.host = new NodeChatHost({
-      tracer: NO_TRACER,
+      tracer,
       clock: this.clock,
       random: this.random,
       store: this.store,
@@ -143,7 +150,7 @@ function playedAttempt(parts: {
   readonly request: ModelRequest;
   readonly sink: StepSink;
   readonly signal: AbortSignal;
-  readonly resolve: (result: AttemptResult) => void;
+  readonly resolve: (result: AttemptResult | Promise<never>) => void;
 }): PlayedAttempt {
   const { request, sink, signal, resolve } = parts;
   return {
@@ -156,6 +163,7 @@ function playedAttempt(parts: {
       const error = { kind, status: null, requestId: null, detail: 'played', retryAfterMs: null };
       resolve({ outcome: 'failed', error, provider: null, usage: null });
     },
+    crash: () => resolve(Promise.reject(new Error('a bug'))),
     abort: () => resolve({ outcome: 'aborted', provider: null, usage: null, requestId: null }),
   };
 }
