@@ -4,12 +4,15 @@ import { decodeBody, encodeArgs } from '../protocol/codec.ts';
 import type { CommandId, OwnerId, TokenId } from '../protocol/ids.ts';
 import type { Revocation } from '../storage/access.ts';
 import { CHAT } from '../test/gateway/support/harness.ts';
+import { FakeFeedStore } from '../test/gateway/support/fake-feed-store.ts';
 import { FakeHost } from '../test/gateway/support/fake-host.ts';
 import { SimClock } from '../test/gateway/support/sim-clock.ts';
 import { AccessCommands } from './access-commands.ts';
 import { AccessGate } from './access-gate.ts';
 import type { Bearer } from './authentication.ts';
 import { AuthorisedHost } from './authorised-host.ts';
+import { FeedWatch } from './feed-watch.ts';
+import { Feeds } from './feeds.ts';
 import { GATEWAY_LIMITS } from './limits.ts';
 import { SessionRegistry } from './session-registry.ts';
 import { Owners } from './shares.ts';
@@ -95,6 +98,13 @@ function session(owner: string, parts?: { readonly token?: TokenId; readonly asO
   return made;
 }
 
+function watchBehind(gate: AccessGate): { readonly feeds: Feeds; readonly watch: FeedWatch } {
+  const onFault = (error: unknown): void => expect.fail(String(error));
+  const objection = (bearer: Bearer): ReturnType<AccessGate['objection']> => gate.objection(bearer);
+  const feeds = new Feeds({ store: new FakeFeedStore(), clock, objection, onFault });
+  return { feeds, watch: new FeedWatch(feeds, () => undefined) };
+}
+
 /** What was promised has been done, timers aside. */
 async function settled(): Promise<void> {
   await new Promise<void>((resolve) => {
@@ -128,6 +138,29 @@ describe('revocations', () => {
     expect(await authorised.attach(bearer, CHAT, null, follower)).toMatchObject({ outcome: 'refused' });
     expect(host.commands).toHaveLength(1);
     expect(host.attaches).toHaveLength(0);
+    await gate.stop();
+  });
+
+  test('[access] nor is a watch: the feed is not followed, nor while the database cannot be asked', async () => {
+    const { gate } = await openGate(true);
+    const { bearer } = session('ann');
+    const { feeds, watch } = watchBehind(gate);
+    access.revokeOwner('ann');
+    expect(await watch.watch(bearer, 0)).toMatchObject({ code: 'unauthorized' });
+    expect(feeds.stats).toEqual({ owners: 0, followers: 0 });
+    access.reachable = false;
+    expect(await watch.watch(session('bob').bearer, 0)).toMatchObject({ code: 'unavailable', retry: 'later' });
+    expect([watch.pending, feeds.stats.followers]).toEqual([false, 0]);
+    await gate.stop();
+  });
+
+  test('[access] a watch that is let go while the gate looks does not come to life', async () => {
+    const { gate } = await openGate(true);
+    const { feeds, watch } = watchBehind(gate);
+    const asked = watch.watch(session('ann').bearer, 0);
+    watch.stop();
+    expect(await asked).toBeNull();
+    expect(feeds.stats).toEqual({ owners: 0, followers: 0 });
     await gate.stop();
   });
 

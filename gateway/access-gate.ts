@@ -5,7 +5,9 @@
 // the embedded database nobody but this process can have changed anything: it reads its own changes, and nothing else.
 
 import type { Clock, Log } from '../actors/ports.ts';
+import { type ErrorBody, errorBody } from '../protocol/errors.ts';
 import type { AccessStore, Revocation } from '../storage/access.ts';
+import type { Bearer } from './authentication.ts';
 import { GATEWAY_LIMITS } from './limits.ts';
 import { Recurring } from './recurring.ts';
 import { StartError } from './start-error.ts';
@@ -53,6 +55,16 @@ export class AccessGate {
   /** Every revocation that was acknowledged before the call has been applied; false when that cannot be known now. */
   upToDate(): Promise<boolean> | true {
     return this.#parts.shared ? this.refresh() : true;
+  }
+
+  /**
+   * Null: what the bearer asks now may be done. The session of one that is revoked is closed by then: nobody reads the
+   * answer, but nothing is done either.
+   */
+  async objection(bearer: Bearer): Promise<ErrorBody | null> {
+    const known = this.upToDate();
+    if (known !== true && !(await known)) return errorBody('unavailable', 'the database cannot be reached', 1_000);
+    return bearer.revoked === true ? errorBody('unauthorized', 'it was revoked') : null;
   }
 
   /** Asks the database. One question that begins after the call serves all who call before it begins. */

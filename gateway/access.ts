@@ -3,10 +3,11 @@
 import { readFileSync } from 'node:fs';
 import type { ChatHost } from '../actors/host/api.ts';
 import type { Clock } from '../actors/ports.ts';
+import type { ErrorBody } from '../protocol/errors.ts';
 import type { OpenStore } from '../storage/store.ts';
 import { AccessCommands } from './access-commands.ts';
 import { AccessGate } from './access-gate.ts';
-import { type Authenticate, createAuthenticator, type JwtOptions } from './authentication.ts';
+import { type Authenticate, type Bearer, createAuthenticator, type JwtOptions } from './authentication.ts';
 import { AuthorisedHost } from './authorised-host.ts';
 import { type Config, howToSet } from './config.ts';
 import { createCredentials } from './credentials.ts';
@@ -33,6 +34,8 @@ export type Access = {
   readonly authenticate: Authenticate;
   /** For sessions, in place of the host itself. */
   readonly host: ChatHost;
+  /** For what is done beside the host. */
+  readonly objection: (bearer: Bearer) => Promise<ErrorBody | null>;
   stop(): Promise<void>;
 };
 
@@ -58,6 +61,7 @@ export async function openAccess(parts: AccessParts): Promise<Access> {
   return {
     authenticate: createCredentials({ access, jwt: createAuthenticator(jwtKeys, clock), clock, local }),
     host: new AuthorisedHost(host, gate, commands),
+    objection: (bearer) => gate.objection(bearer),
     stop: async () => {
       await keys?.stop();
       await gate.stop();

@@ -2,7 +2,7 @@
 
 import type { ChatHost } from '../actors/host/api.ts';
 import type { Clock, Random } from '../actors/ports.ts';
-import { errorBody } from '../protocol/errors.ts';
+import { type ErrorBody, errorBody } from '../protocol/errors.ts';
 import type { ServerFrame } from '../protocol/frames.ts';
 import type { ChatId } from '../protocol/ids.ts';
 import { LIMITS } from '../protocol/limits.ts';
@@ -18,6 +18,8 @@ export type AttachmentsOwner = Omit<AttachmentOwner, 'ready' | 'over' | 'places'
   /** What its owner's sessions may follow together. */
   readonly owners: Owners;
   readonly share: OwnerShare;
+  /** Whether the client may attach a chat now, as often as it has asked for something; else `refuse` is called. */
+  admits(refuse: (error: ErrorBody) => void): boolean;
   /** There is something to fill in. */
   wake(): void;
 };
@@ -50,10 +52,12 @@ export class Attachments implements AttachmentOwner {
   /** One that is there is replaced; its late answers are let go. */
   attach(chat: ChatId, cursor: Position | null): void {
     this.detach(chat);
+    const refuse = (error: ErrorBody): void => this.#owner.control({ op: 'refused', chat, error });
+    if (!this.#owner.admits(refuse)) return;
     const limit = this.#full();
     if (limit !== null) {
       this.#owner.counts.limits.add(limit);
-      this.#owner.control({ op: 'refused', chat, error: errorBody('too_many', undefined, 1000) });
+      refuse(errorBody('too_many', undefined, 1000));
       return;
     }
     const attachment = new Attachment(chat, cursor, this);

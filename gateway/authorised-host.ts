@@ -4,7 +4,6 @@
 import type { Attached, ChatHost, CommandRequest, Follower, QueryResult } from '../actors/host/api.ts';
 import { refusal } from '../actors/chat/command-runner.ts';
 import type { CommandReply } from '../actors/ports.ts';
-import { type ErrorBody, errorBody } from '../protocol/errors.ts';
 import type { Args } from '../protocol/frames.ts';
 import type { ChatId } from '../protocol/ids.ts';
 import type { Position } from '../protocol/position.ts';
@@ -24,12 +23,12 @@ export class AuthorisedHost implements ChatHost {
   }
 
   async attach(viewer: Bearer, chat: ChatId, cursor: Position | null, follower: Follower): Promise<Attached> {
-    const error = await this.#objection(viewer);
+    const error = await this.#gate.objection(viewer);
     return error === null ? this.#host.attach(viewer, chat, cursor, follower) : { outcome: 'refused', error };
   }
 
   async command(principal: Bearer, request: CommandRequest): Promise<CommandReply> {
-    const error = await this.#objection(principal);
+    const error = await this.#gate.objection(principal);
     if (error !== null) return refusal(error);
     return isAccessCommand(request.name)
       ? this.#commands.command(principal, request)
@@ -37,15 +36,8 @@ export class AuthorisedHost implements ChatHost {
   }
 
   async query(viewer: Bearer, name: string, args: Args): Promise<QueryResult> {
-    const error = await this.#objection(viewer);
+    const error = await this.#gate.objection(viewer);
     if (error !== null) return { ok: false, error };
     return isAccessQuery(name) ? this.#commands.query(viewer, name, args) : this.#host.query(viewer, name, args);
-  }
-
-  /** Its session is closed by then, when it is revoked: nobody reads the answer, but nothing is done either. */
-  async #objection(bearer: Bearer): Promise<ErrorBody | null> {
-    const known = this.#gate.upToDate();
-    if (known !== true && !(await known)) return errorBody('unavailable', 'the database cannot be reached', 1_000);
-    return bearer.revoked === true ? errorBody('unauthorized', 'it was revoked') : null;
   }
 }

@@ -13,7 +13,7 @@ import {
 } from '../actors/models/catalogue.ts';
 import type { Clock, Random } from '../actors/ports.ts';
 import { openStore, type OpenStore } from '../storage/store.ts';
-import { openAccess } from './access.ts';
+import { type Access, openAccess } from './access.ts';
 import type { JwtOptions } from './authentication.ts';
 import { type Config, hasKeys } from './config.ts';
 import { Feeds } from './feeds.ts';
@@ -86,7 +86,6 @@ async function assemble(config: Config, options: NodeOptions, teardown: Teardown
   const tracing = await startTracing({ url: config.otlpUrl, node: lease.id, logger: nodeLogger });
   teardown.add('tracing', () => tracing.stop());
   const { tracer } = tracing;
-  const feeds = openFeeds(database, clock, nodeLogger);
   const registry = new SessionRegistry(new Owners(config));
   const host = new NodeChatHost({
     clock,
@@ -104,6 +103,7 @@ async function assemble(config: Config, options: NodeOptions, teardown: Teardown
   const local = database.embedded ? await makeLocalAdmin() : null;
   const access = await openAccess({ config, database, host, registry, jwt, local, clock, logger: nodeLogger });
   teardown.add('access', () => access.stop());
+  const feeds = openFeeds(database, access, clock, nodeLogger);
   let recovered = false;
   const gateway = new Gateway({
     config,
@@ -178,8 +178,9 @@ function compatibleServer(config: Config): CatalogueConfig['compatible'] {
   return { apiKey, baseUrl, models };
 }
 
-function openFeeds({ store }: OpenStore, clock: Clock, logger: Logger): Feeds {
-  return new Feeds({ store, clock, onFault: (error) => logger.error('a feed could not be read', { error }) });
+function openFeeds({ store }: OpenStore, { objection }: Access, clock: Clock, logger: Logger): Feeds {
+  const onFault = (error: unknown): void => logger.error('a feed could not be read', { error });
+  return new Feeds({ store, clock, objection, onFault });
 }
 
 function startPruning(database: OpenStore, clock: Clock): Recurring {

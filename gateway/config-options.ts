@@ -391,7 +391,7 @@ export const OPTIONS = {
     env: 'PARLEY_COMMANDS_PER_SECOND',
     unit: 'requests/s',
     default: '100',
-    doc: 'Commands and queries of one connection; more: rate_limited, and a close after as many refusals again.',
+    doc: 'Commands, queries, watches and attaches of one connection; more: rate_limited, and a close after as many refusals again.',
     schema: whole(1, 1_000_000),
   }),
   commandsBurst: option({
@@ -405,7 +405,7 @@ export const OPTIONS = {
     env: 'PARLEY_OWNER_COMMANDS_PER_SECOND',
     unit: 'requests/s',
     default: '200',
-    doc: 'Commands and queries of one owner over all connections to this node; more: rate_limited.',
+    doc: 'Commands, queries, watches and attaches of one owner over all connections to this node; more: rate_limited.',
     schema: whole(1, 1_000_000),
   }),
   ownerCommandsBurst: option({

@@ -146,14 +146,32 @@ describe('watch', () => {
     const client = await harness.live();
     await watching(client, 0);
     client.send({ op: 'watch', request: 2, cursor: 1 });
-    expect(await client.frame('feed', 2)).toMatchObject({ from: 1, cursor: 2 });
+    // The page that was read for the first one holds what lies behind this cursor as well.
+    expect(await client.frame('feed', 2)).toMatchObject({ from: 0, cursor: 2 });
+    expect(store.readings).toEqual([0]);
+    client.send({ op: 'watch', request: 3, cursor: 2 });
+    expect(await client.frame('feed', 3)).toMatchObject({ from: 2, cursor: 2, chats: [] });
     client.send({ op: 'unwatch' }, { op: 'ping' });
     await client.frame('heartbeat');
     expect(harness.feeds.stats).toEqual({ owners: 0, followers: 0 });
     commit('ann', 3);
     client.send({ op: 'ping' });
     await client.frame('heartbeat', 2);
-    expect(client.all('feed')).toHaveLength(2);
+    expect(client.all('feed')).toHaveLength(3);
+  });
+
+  test('[P11] watching again and again keeps the reading that is under way: it makes no other one', async () => {
+    store.change('ann', 1);
+    const gate = Promise.withResolvers<void>();
+    store.gate = gate.promise;
+    const client = await harness.live();
+    for (let n = 1; n <= 20; n++) {
+      client.send({ op: 'watch', request: n, cursor: 0 }, { op: 'ping' });
+      await client.frame('heartbeat', n);
+    }
+    expect(store.readings).toEqual([0]);
+    gate.resolve();
+    expect(await client.frame('feed')).toMatchObject({ from: 0, cursor: 1 });
   });
 
   test('[gateway] after the end of the credential a watch is refused', async () => {

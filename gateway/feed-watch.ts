@@ -4,27 +4,27 @@
 // frame costs nothing until it asks again (P9).
 
 import { encodeServerFrame } from '../protocol/codec.ts';
-import { errorBody } from '../protocol/errors.ts';
-import type { AttachmentsOwner } from './attachments.ts';
+import type { ErrorBody } from '../protocol/errors.ts';
+import type { Bearer } from './authentication.ts';
 import type { Feeds } from './feeds.ts';
 import type { FeedFollower, OwnerFeed } from './owner-feed.ts';
 
-/** What it needs of its session; `wake` has the session call `fill`, unless its reader has to take what it was sent first. */
-type WatchOwner = Pick<AttachmentsOwner, 'principal' | 'control' | 'wake'>;
-
 export class FeedWatch implements FeedFollower {
   readonly #feeds: Feeds;
-  readonly #owner: WatchOwner;
+  readonly #wake: () => void;
   /** Null: nothing is watched. */
   #feed: OwnerFeed | null = null;
   #cursor = 0;
   /** The client has had a frame since it asked. */
   #answered = false;
   #pending = false;
+  /** Wishes of the client: a watch that is allowed after the next one came is void. */
+  #wishes = 0;
 
-  constructor(feeds: Feeds, owner: WatchOwner) {
+  /** `wake` has the session call `fill`, unless its reader has to take what it was sent first. */
+  constructor(feeds: Feeds, wake: () => void) {
     this.#feeds = feeds;
-    this.#owner = owner;
+    this.#wake = wake;
   }
 
   /** There may be something to fill in. */
@@ -32,22 +32,24 @@ export class FeedWatch implements FeedFollower {
     return this.#pending;
   }
 
-  /** The client asks for what lies behind the cursor; another one replaces it. */
-  watch(request: number, cursor: number): void {
-    const principal = this.#owner.principal();
-    if (principal === null) {
-      this.#owner.control({ op: 'reply', request, result: null, error: errorBody('token_expired') });
-      return;
-    }
-    this.#owner.control({ op: 'reply', request, result: {}, error: null });
-    this.stop();
-    this.#feed = this.#feeds.follow(principal.owner, this);
+  /**
+   * The client asks for what lies behind the cursor; null, or why it may not. Asked again it goes on from there with the
+   * feed that it has: making that anew would cost a reading of the database each time.
+   */
+  async watch(bearer: Bearer, cursor: number): Promise<ErrorBody | null> {
+    this.#wishes += 1;
+    const wish = this.#wishes;
+    const error = await this.#feeds.objection(bearer);
+    if (error !== null || wish !== this.#wishes) return error;
+    this.#feed ??= this.#feeds.follow(bearer.owner, this);
     this.#cursor = cursor;
     this.#answered = false;
     this.onFeed();
+    return null;
   }
 
   stop(): void {
+    this.#wishes += 1;
     if (this.#feed !== null) this.#feeds.leave(this.#feed, this);
     this.#feed = null;
     this.#pending = false;
@@ -55,7 +57,7 @@ export class FeedWatch implements FeedFollower {
 
   onFeed(): void {
     this.#pending = true;
-    this.#owner.wake();
+    this.#wake();
   }
 
   /** Adds the next frame to `chunks`, unless there is none now, or no room at all; gives its bytes. */

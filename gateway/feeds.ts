@@ -5,13 +5,20 @@
 // too and leave that look for the rare loss.
 
 import type { ChatStore, Clock } from '../actors/ports.ts';
+import type { ErrorBody } from '../protocol/errors.ts';
 import type { OwnerId } from '../protocol/ids.ts';
+import type { Bearer } from './authentication.ts';
 import { GATEWAY_LIMITS } from './limits.ts';
 import { OwnerFeed, type FeedFollower, type FeedSource } from './owner-feed.ts';
 
 export type FeedStore = Pick<ChatStore, 'feed' | 'feedTops'>;
 
-export type FeedsParts = FeedSource & { readonly store: FeedStore; readonly clock: Clock };
+export type FeedsParts = FeedSource & {
+  readonly store: FeedStore;
+  readonly clock: Clock;
+  /** What there is against the bearer now, of all that was acknowledged before the call; null: nothing. */
+  readonly objection: (bearer: Bearer) => Promise<ErrorBody | null>;
+};
 
 export type FeedsStats = {
   /** Owners whose feed is watched, and the sessions that do. */
@@ -36,6 +43,10 @@ export class Feeds {
     let followers = 0;
     for (const feed of this.#byOwner.values()) followers += feed.followers;
     return { owners: this.#byOwner.size, followers };
+  }
+
+  objection(bearer: Bearer): Promise<ErrorBody | null> {
+    return this.#parts.objection(bearer);
   }
 
   follow(owner: OwnerId, follower: FeedFollower): OwnerFeed {

@@ -61,6 +61,39 @@ describe('commands and queries', () => {
     expect(client.all('bye')[0]?.reason).toMatch(/^rate_limited: /);
   });
 
+  test('[P11] a watch and an attach count like them: refused with the time to wait, and nothing is asked or read', async () => {
+    await start({ commandsPerSecond: 10, commandsBurst: 4 });
+    harness.host.log(CHAT).append('hello');
+    const client = await harness.live();
+    const attach = { op: 'attach', chat: CHAT, cursor: null } as const;
+    client.send(attach, attach, { op: 'watch', request: 1, cursor: 0 }, { op: 'watch', request: 2, cursor: 0 });
+    await client.frame('feed');
+    client.send(attach, { op: 'watch', request: 3, cursor: 0 });
+    await client.frame('reply', 3);
+    const refused = { code: 'rate_limited', retry: 'later', retry_after_ms: 100 };
+    expect(client.all('refused')).toMatchObject([{ chat: CHAT, error: refused }]);
+    expect(client.all('reply')).toMatchObject([
+      { request: 1, error: null },
+      { request: 2, error: null },
+      { request: 3, error: refused },
+    ]);
+    expect(harness.host.attaches).toHaveLength(2);
+    // What is refused is not followed, as it says.
+    expect(harness.host.log(CHAT).followers.size).toBe(0);
+    harness.clock.advance(100);
+    client.send(attach);
+    await client.until(() => harness.host.attaches.length === 3);
+  });
+
+  test('[P11] a flood of attaches is closed like one of commands', async () => {
+    await start({ commandsPerSecond: 10, commandsBurst: 20 });
+    const client = await harness.live();
+    const attach = { op: 'attach', chat: CHAT, cursor: null } as const;
+    client.send(...Array.from({ length: 41 }, () => attach));
+    expect(await client.closed).toMatchObject({ code: CLOSE_CODES.rate_limited });
+    expect(harness.host.attaches.length).toBeLessThanOrEqual(20);
+  });
+
   test('[P11] the connections of one owner share a rate; coming back is no way around it, and others are not touched', async () => {
     await start({ ownerCommandsPerSecond: 10, ownerCommandsBurst: 30 });
     const [first, second] = [await harness.live(), await harness.live()];

@@ -11,7 +11,7 @@ export type OwnerLimits = {
   readonly sessionsPerOwner: number;
   /** Chats that they follow; more: `refused` with `too_many`. */
   readonly attachmentsPerOwner: number;
-  /** Commands and queries; more: `rate_limited`. */
+  /** Commands, queries, watches and attaches; more: `rate_limited`. */
   readonly ownerCommandsPerSecond: number;
   readonly ownerCommandsBurst: number;
   /** Chats that have to be loaded for them; more: `rate_limited`. */
@@ -31,7 +31,7 @@ export type SessionLimits = OwnerLimits & {
   /** Frames of one connection; more: close `rate_limited`. */
   readonly framesPerSecond: number;
   readonly framesBurst: number;
-  /** Commands and queries of one connection; more: `rate_limited`, and a close after as many refusals again. */
+  /** Commands, queries, watches and attaches of one connection; more: `rate_limited`, and a close after as many refusals again. */
   readonly commandsPerSecond: number;
   readonly commandsBurst: number;
 };

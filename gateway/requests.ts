@@ -1,4 +1,4 @@
-// The commands and queries of a session: how many it may make, by itself and together with the other sessions of its
+// The requests of a session (commands, queries, watches, attaches): how many it may make, by itself and together with the other sessions of its
 // owner, and how many may wait for their reply, in number and in the bytes they came in.
 //
 // One too many is refused with the time to wait. Who goes on regardless uses up an allowance of refusals too, as large as
@@ -24,6 +24,9 @@ export function encodeAnswer(request: number, answer: QueryResult): Uint8Array {
 
 /** The limit that keeps a request out, and what its client is told. */
 type Refusal = { readonly limit: GatewayLimit; readonly error: ErrorBody };
+
+/** `flood`: it was told no often enough. */
+export type Admission = 'entered' | 'flood' | Refusal;
 
 /** The rates that all sessions of a node share: what each has used of them is a number of its own. */
 export class SessionRates {
@@ -51,23 +54,31 @@ export class Requests {
     this.#share = share;
   }
 
-  /** Takes a request of `bytes` in, or says why not; `flood`: it was told so often enough. `leave` takes it out. */
-  enter(bytes: number, nowMs: number): 'entered' | 'flood' | Refusal {
-    const refusal = this.#crowded(bytes) ?? this.#tooFast(nowMs);
-    if (refusal !== null) {
-      const refused = this.#rates.requests.take(this.#refusedUntilMs, 1, nowMs);
-      if (refused === null) return 'flood';
-      this.#refusedUntilMs = refused;
-      return refusal;
-    }
+  /** Takes a request of `bytes` in, or says why not; `leave` takes it out. */
+  enter(bytes: number, nowMs: number): Admission {
+    const admission = this.#admit(this.#crowded(bytes) ?? this.#tooFast(nowMs), nowMs);
+    if (admission !== 'entered') return admission;
     this.#count += 1;
     this.#bytes += bytes;
-    return 'entered';
+    return admission;
+  }
+
+  /** An attach: it counts like a request, but those under way are bounded in a way of their own. */
+  pass(nowMs: number): Admission {
+    return this.#admit(this.#tooFast(nowMs), nowMs);
   }
 
   leave(bytes: number): void {
     this.#count -= 1;
     this.#bytes -= bytes;
+  }
+
+  #admit(refusal: Refusal | null, nowMs: number): Admission {
+    if (refusal === null) return 'entered';
+    const refused = this.#rates.requests.take(this.#refusedUntilMs, 1, nowMs);
+    if (refused === null) return 'flood';
+    this.#refusedUntilMs = refused;
+    return refusal;
   }
 
   #crowded(bytes: number): Refusal | null {

@@ -5,7 +5,6 @@
 // behind it wait in the inbox. Answers of the host come when they come: each one finds out whether the session still
 // lives. Every method may be called at any time, also after the socket is gone, and none of them throws.
 
-import type { Principal } from '../actors/ports.ts';
 import { unreachable } from '../protocol/assert.ts';
 import { CLOSE_CODES, type CloseReason } from '../protocol/close-codes.ts';
 import { encodeReply, encodeServerFrame, type IncomingClientFrame } from '../protocol/codec.ts';
@@ -23,7 +22,7 @@ import { welcomeFrame } from './hello.ts';
 import { Inbox, type Incoming } from './inbox.ts';
 import { GATEWAY_LIMITS } from './limits.ts';
 import { Outbox } from './outbox.ts';
-import { encodeAnswer, Requests } from './requests.ts';
+import { type Admission, encodeAnswer, Requests } from './requests.ts';
 import type { SessionContext } from './session-context.ts';
 import type { OwnerShare } from './shares.ts';
 import type { ClientSocket } from './socket.ts';
@@ -166,10 +165,9 @@ export class Session {
   /** Called every heartbeat interval. A reader that takes nothing at all between some of these calls is given up. */
   beat(nowMs: number): void {
     // The timer of the expiry counts a time of its own: when the clock was set forward, it is late by as much.
-    if (this.#state.kind === 'live' && this.#isOver(this.#state.credential, nowMs)) {
-      this.close('token_expired');
-      return;
-    }
+    const state = this.#state;
+    const graceMs = this.#context.limits.tokenGraceMs;
+    if (state.kind === 'live' && nowMs >= state.credential.expiresAtMs + graceMs) return this.close('token_expired');
     if (this.#paused) {
       this.#stalledBeats += 1;
       if (this.#stalledBeats > GATEWAY_LIMITS.stalledBeatsMax) {
@@ -266,11 +264,11 @@ export class Session {
         this.#heartbeat(this.#context.clock.nowMs());
         return null;
       case 'watch':
-        live.feed ??= new FeedWatch(
-          this.#context.feeds,
-          this.#attachmentsOwner(() => live, live.share),
-        );
-        live.feed.watch(frame.request, frame.cursor ?? 0);
+        this.#request(live, { request: frame.request, bytes }, async (bearer) => {
+          live.feed ??= new FeedWatch(this.#context.feeds, () => this.#wake());
+          const error = await live.feed.watch(bearer, frame.cursor ?? 0);
+          return encodeAnswer(frame.request, error === null ? { ok: true, result: {} } : { ok: false, error });
+        });
         return null;
       case 'unwatch':
         live.feed?.stop();
@@ -352,6 +350,7 @@ export class Session {
       clock,
       random,
       principal: () => this.#principal(live()),
+      admits: (refuse) => this.#admits(live().requests.pass(clock.nowMs()), refuse),
       control: (frame) => this.#control(frame),
       wake: () => this.#wake(),
       crash: (error) => this.#crash(error),
@@ -362,21 +361,26 @@ export class Session {
   #request(
     live: Live,
     { request, bytes }: { readonly request: number; readonly bytes: number },
-    run: (principal: Principal) => Promise<Uint8Array>,
+    run: (bearer: Bearer) => Promise<Uint8Array>,
   ): void {
     const principal = this.#principal(live);
     if (principal === null) {
       this.#refuse(request, errorBody('token_expired'));
       return;
     }
-    const entered = live.requests.enter(bytes, this.#context.clock.nowMs());
-    if (entered === 'flood') return this.#over('commandsPerSecond', 'rate_limited', 'requests that were refused');
-    if (entered !== 'entered') {
-      this.#context.counts.limits.add(entered.limit);
-      this.#refuse(request, entered.error);
-      return;
+    const admission = live.requests.enter(bytes, this.#context.clock.nowMs());
+    if (this.#admits(admission, (error) => this.#refuse(request, error)))
+      void this.#answer(live, bytes, run(principal));
+  }
+
+  #admits(admission: Admission, refuse: (error: ErrorBody) => void): boolean {
+    if (admission === 'entered') return true;
+    if (admission === 'flood') this.#over('commandsPerSecond', 'rate_limited', 'requests that were refused');
+    else {
+      this.#context.counts.limits.add(admission.limit);
+      refuse(admission.error);
     }
-    void this.#answer(live, bytes, run(principal));
+    return false;
   }
 
   async #answer(live: Live, bytes: number, reply: Promise<Uint8Array>): Promise<void> {
@@ -392,10 +396,6 @@ export class Session {
   /** Whose rights count now; null when the credential is over. */
   #principal(live: Live): Bearer | null {
     return this.#context.clock.nowMs() < live.credential.expiresAtMs ? live.credential.principal : null;
-  }
-
-  #isOver({ expiresAtMs }: Credential, nowMs: number): boolean {
-    return nowMs >= expiresAtMs + this.#context.limits.tokenGraceMs;
   }
 
   #armExpiry(expiresAtMs: number): void {

@@ -73,7 +73,7 @@ export class OwnerShare implements Share {
   sessions = 0;
   /** Chats that they follow; changed by `Owners` alone. */
   attachments = 0;
-  /** As in `Rate`: of their commands and queries, and of the chats that they had loaded. */
+  /** As in `Rate`: of their requests, and of the chats that they had loaded. */
   requestsUsedUntilMs = 0;
   activationsUsedUntilMs = 0;
 

@@ -130,6 +130,7 @@ export class SimNode implements Server {
     const feeds = new Feeds({
       store: nodeStore,
       clock: this.#clock,
+      objection: () => Promise.resolve(null),
       onFault: (error) => options.onError('a feed could not be read', { error }),
     });
     this.host = new NodeChatHost({

@@ -32,7 +32,6 @@ const none = { anthropic: null, openai: null, compatible: null };
 const catalogue = modelCatalogue({ clock, random, log: logger, ...none, scripted: true, defaultModel: null });
 assert(catalogue.outcome === 'ready', 'the scripted model is always there');
 const registry = new SessionRegistry(new Owners(config));
-const feeds = new Feeds({ store: database.store, clock, onFault: (error) => logger.error('a feed failed', { error }) });
 const inner = new NodeChatHost({
   clock,
   random,
@@ -47,7 +46,9 @@ const inner = new NodeChatHost({
 const secret = new TextEncoder().encode(must(config.jwtSecret, 'it is given'));
 const jwt = { secret, issuer: null, audience: null };
 const access = await openAccess({ config, database, host: inner, registry, jwt, local: null, clock, logger });
-const { host, authenticate } = access;
+const { host, authenticate, objection } = access;
+const onFault = (error: unknown): void => logger.error('a feed failed', { error });
+const feeds = new Feeds({ store: database.store, clock, objection, onFault });
 const notReady = (): Promise<readonly string[]> => Promise.resolve([]);
 const parts = { config, node, host, feeds, clock, random, authenticate, registry, logger, tracer: NO_TRACER, notReady };
 const gateway = new Gateway(parts);

@@ -39,6 +39,7 @@ export class Harness {
     this.feeds = new Feeds({
       store: this.feedStore,
       clock: this.clock,
+      objection: () => Promise.resolve(null),
       onFault: (error) => void this.logLines.push(String(error)),
     });
     this.gateway = new Gateway({
