@@ -46,7 +46,14 @@ const EXTRA_MS_MAX = 2;
 const RECEIVER = new URL('slow/receiver.ts', import.meta.url);
 const PROVIDER = new URL('slow/provider.ts', import.meta.url);
 
-type Run = { readonly p50Ms: number; readonly p99Ms: number; readonly deltas: number; readonly rssBytes: number };
+type Run = {
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly deltas: number;
+  readonly rssBytes: number;
+  /** What the stopped reader had left unread and got when it read again; null in a run without it. */
+  readonly bytesLate: number | null;
+};
 type Stage = { readonly node: RunningNode; readonly receivers: readonly Child[]; readonly big: ChatId };
 
 async function run({ isQuick, say }: BenchOptions): Promise<BenchResult> {
@@ -141,13 +148,13 @@ async function turn(stage: Stage, load: Load, makeReader: Reader | null): Promis
     const { residentBytes: rssBytes } = await node.child.ask<Memory>('memory');
     await reader?.goOn();
     handle.detach();
-    return measured(heard, rssBytes);
+    return { ...measured(heard, rssBytes), bytesLate: reader?.bytesAfter ?? null };
   } finally {
     reader?.destroy();
   }
 }
 
-function measured(heard: readonly Heard[], rssBytes: number): Run {
+function measured(heard: readonly Heard[], rssBytes: number): Omit<Run, 'bytesLate'> {
   for (const { fault } of heard) if (fault !== null) throw new Error(`a reader: ${fault}`);
   const counts = heard.map((one) => one.counts);
   return {

@@ -28,7 +28,7 @@ export class StoppedReader {
   readonly #ended = Promise.withResolvers<void>();
   readonly #plan: StoppedReaderPlan;
   #isStopped = false;
-  /** Bytes that came before it stopped, and since it reads again. */
+  /** Bytes that came since it has stopped: when it reads again, nearly all of them. */
   bytesAfter = 0;
 
   constructor(plan: StoppedReaderPlan) {
@@ -86,7 +86,7 @@ export class StoppedReader {
 }
 
 /** What the system takes for one connection on loopback before a socket of the node's is full. */
-function systemBytes(): number {
+export function systemBytes(): number {
   const last = (path: string, at: number): number =>
     Number(readFileSync(`/proc/sys/net/ipv4/${path}`, 'utf8').trim().split(/\s+/)[at]);
   return last('tcp_wmem', 2) + last('tcp_rmem', 1);
