@@ -10,3 +10,12 @@ export function withoutVariables<T>(prefix: string, make: () => T): T {
     for (const [name, value] of hidden) process.env[name] = value;
   }
 }
+
+/**
+ * Exempts every host from the proxies of the environment. With `NODE_USE_ENV_PROXY=1` or `--use-env-proxy` Node puts its own
+ * agent under `fetch`, and prompts and keys would go wherever `HTTP_PROXY` says. To delete those variables is too late, the
+ * agent has read them before any of our code runs; the exceptions it reads anew, the name in small letters first.
+ */
+export function ignoreProxies(): void {
+  process.env['no_proxy'] = '*';
+}

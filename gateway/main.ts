@@ -6,6 +6,7 @@ import { AssertionError } from '../protocol/assert.ts';
 import { StorageError } from '../storage/errors.ts';
 import { startNode, type RunningNode } from './compose.ts';
 import { type ConfigResult, readConfig } from './config.ts';
+import { ignoreProxies } from './config-environment.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { StartError } from './start-error.ts';
 import { welcomeText } from './welcome.ts';
@@ -18,6 +19,7 @@ const SILENT_START_MS = 1_500;
 /** npm hands the Ctrl-C on that the terminal gave to the node already: what follows so closely is the same wish. */
 const SAME_SIGNAL_MS = 1_000;
 
+ignoreProxies();
 await main(readConfig(process.argv.slice(2)));
 
 async function main(result: ConfigResult): Promise<void> {

@@ -39,6 +39,8 @@ beforeAll(async () => {
       OPENAI_WEBHOOK_SECRET: 'evil',
       OPENAI_LOG: 'debug',
       OPENAI_CUSTOM_HEADERS: 'x-evil: evil',
+      // Without it Node takes no notice of the proxies.
+      NODE_USE_ENV_PROXY: '1',
       HTTP_PROXY: 'http://127.0.0.1:1',
       HTTPS_PROXY: 'http://127.0.0.1:1',
       PARLEY_RETRY_BASE_MS: '20',

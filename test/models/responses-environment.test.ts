@@ -39,9 +39,6 @@ const HOSTILE: Readonly<Record<string, string>> = {
   ].join('\n'),
 };
 
-/** Not the SDK's own, but of the usual ones for a proxy. */
-const PROXIES = ['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY', 'http_proxy', 'https_proxy', 'all_proxy'];
-
 describe('the environment', () => {
   test('[models 4.1] the SDK does read it: a careless client would send what it says', async () => {
     for (const [name, value] of Object.entries({ OPENAI_ORG_ID: 'evil', ...HOSTILE })) vi.stubEnv(name, value);
@@ -69,7 +66,6 @@ describe('the environment', () => {
     const own = ['BASE_URL', 'API_KEY', 'ADMIN_KEY', 'ORG_ID', 'PROJECT_ID', 'WEBHOOK_SECRET', 'LOG', 'CUSTOM_HEADERS'];
     expect(names).toEqual(expect.arrayContaining(own.map((name) => `OPENAI_${name}`)));
     for (const name of names) vi.stubEnv(name, HOSTILE[name] ?? 'evil');
-    for (const name of PROXIES) vi.stubEnv(name, 'http://127.0.0.1:1/evil');
     const spies = (['log', 'info', 'warn', 'error', 'debug'] as const).map((name) => vi.spyOn(console, name));
     const before = fake().requests.length;
     try {
