@@ -1,59 +1,20 @@
 // The OpenAI SDK reads the environment in many places. Nothing of it may reach the wire: the configuration alone decides.
 
-import { readFileSync, readdirSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import path from 'node:path';
-
 import OpenAI from 'openai';
 import { describe, expect, test, vi } from 'vitest';
 
 import { parseTraceParent } from '../../protocol/trace-parent.ts';
 import { API_KEY, chatCompletionsFixture } from './chat-completions-fixture.ts';
+import { HOSTILE_OPENAI, OPENAI_VARIABLES, variablesOf } from './sdk-variables.ts';
 import { modelRequest } from './support.ts';
 
 const { fake, run } = chatCompletionsFixture();
 
-/** Every variable that the SDK reads anywhere: a new version with a new one is covered without a change. */
-function variablesOfSdk(): readonly string[] {
-  const root = path.dirname(createRequire(import.meta.url).resolve('openai'));
-  const names = new Set<string>();
-  for (const file of readdirSync(root, { recursive: true, encoding: 'utf8' })) {
-    if (!file.endsWith('.mjs')) continue;
-    const source = readFileSync(path.join(root, file), 'utf8');
-    for (const [, name] of source.matchAll(/(?:readEnv\(|process\.env\[)['"](\w+)['"]/gu)) names.add(name ?? '');
-  }
-  return [...names];
-}
-
-const HOSTILE: Readonly<Record<string, string>> = {
-  OPENAI_BASE_URL: 'http://127.0.0.1:1/evil',
-  OPENAI_LOG: 'debug',
-  OPENAI_CUSTOM_HEADERS: [
-    'x-evil: evil',
-    'authorization: Bearer evil',
-    'api-key: evil',
-    'OpenAI-Organization: evil',
-    'User-Agent: evil',
-    'X-Stainless-Lang: evil',
-  ].join('\n'),
-};
-
 describe('the environment', () => {
   test('[models 4.1] nothing of a hostile environment reaches the wire or the console', async () => {
-    const names = variablesOfSdk();
-    expect(names).toEqual(
-      expect.arrayContaining([
-        'OPENAI_BASE_URL',
-        'OPENAI_API_KEY',
-        'OPENAI_ADMIN_KEY',
-        'OPENAI_ORG_ID',
-        'OPENAI_PROJECT_ID',
-        'OPENAI_WEBHOOK_SECRET',
-        'OPENAI_LOG',
-        'OPENAI_CUSTOM_HEADERS',
-      ]),
-    );
-    for (const name of names) vi.stubEnv(name, HOSTILE[name] ?? 'evil');
+    const names = variablesOf('openai');
+    expect(names).toEqual(expect.arrayContaining([...OPENAI_VARIABLES]));
+    for (const name of names) vi.stubEnv(name, HOSTILE_OPENAI[name] ?? 'evil');
     const spies = (['log', 'info', 'warn', 'error', 'debug'] as const).map((name) => vi.spyOn(console, name));
     const before = fake().requests.length;
     try {
