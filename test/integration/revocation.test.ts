@@ -4,6 +4,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import postgres from 'postgres';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { signToken } from '../../gateway/authentication.ts';
 import { systemRandom } from '../../gateway/system-ports.ts';
@@ -61,6 +62,19 @@ function jwt(subject: string): Promise<string> {
   return signToken(options, { subject, expiresAtMs: Date.now() + 3_600_000 });
 }
 
+/**
+ * When the command line began to revoke, by the clock of this machine: the end of its process, which is when a test hears
+ * of it, may come long after the revocation.
+ */
+async function revokedAtMs(subject: string): Promise<number> {
+  const raw = postgres(database.url, { max: 1 });
+  const rows = await raw<{ revoked_at: Date }[]>`
+    select revoked_at from api_tokens where id::text = ${subject}
+    union all select revoked_at from owner_access where owner = ${subject}`;
+  await raw.end();
+  return must(rows[0], 'it is there').revoked_at.getTime();
+}
+
 /** Sends a command as soon as the one before is answered; remembers when each that took effect was sent. */
 class Busy {
   readonly socket: SocketClient;
@@ -111,14 +125,17 @@ describe('[access] several nodes', () => {
       ['owner', 'revoke', 'leaving'],
     ] as const;
     for (const [i, revocation] of revocations.entries()) {
+      const worker = must(busy[i], 'there is one for each');
+      const sockets = [...idle.slice(i * 2, i * 2 + 2), worker.socket];
+      const closedAtMs = sockets.map(({ closed }) => closed.then(() => Date.now()));
       const { code, stderr } = await admin(revocation, environment);
       const acknowledgedAtMs = performance.now();
       expect([code, stderr]).toEqual([0, expect.stringMatching(/Done in the database of DATABASE_URL\.\n$/)]);
-      const worker = must(busy[i], 'there is one for each');
-      for (const socket of [...idle.slice(i * 2, i * 2 + 2), worker.socket]) {
+      for (const socket of sockets) {
         expect(await socket.closed).toEqual({ code: CLOSE_CODES.revoked, reason: 'revoked' });
       }
-      expect(performance.now() - acknowledgedAtMs).toBeLessThan(SECOND_MS);
+      const lastMs = Math.max(...(await Promise.all(closedAtMs)));
+      expect(lastMs - (await revokedAtMs(revocation[2]))).toBeLessThan(SECOND_MS);
       expect(worker.doneSentAtMs.length).toBeGreaterThan(0);
       expect(worker.doneSentAtMs.filter((sentAtMs) => sentAtMs > acknowledgedAtMs)).toEqual([]);
     }
