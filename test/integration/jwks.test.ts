@@ -9,16 +9,19 @@ import { type ChatId, type CommandId, uuidFromBytes, uuidV7 } from '../../protoc
 import { must } from '../../protocol/assert.ts';
 import { systemRandom } from '../../gateway/system-ports.ts';
 import { SocketClient } from '../gateway/support/socket-client.ts';
-import { Issuer, type SigningKey } from '../support/issuer.ts';
+import { Issuer, runOpenssl, type SigningKey } from '../support/issuer.ts';
 import { NodeProcess, runNode } from '../support/node-process.ts';
 
 const COOLDOWN_MS = 500;
 let issuer: Issuer;
 let node: NodeProcess;
 let keys: readonly SigningKey[];
+/** Of what has started. */
+const stops: (() => Promise<unknown>)[] = [];
 
 beforeAll(async () => {
   issuer = await Issuer.start();
+  stops.push(() => issuer.stop());
   keys = (['EdDSA', 'ES256', 'RS256'] as const).map((alg) => issuer.publish(`first ${alg}`, alg));
   node = await NodeProcess.start({
     env: {
@@ -30,11 +33,11 @@ beforeAll(async () => {
       PARLEY_OWNER_ACTIVATIONS_BURST: '2',
     },
   });
+  stops.push(() => node.stop());
 });
 
 afterAll(async () => {
-  await node.stop();
-  await issuer.stop();
+  for (const stop of stops.toReversed()) await stop();
 });
 
 async function refusal(credential: string): Promise<number> {
@@ -42,6 +45,12 @@ async function refusal(credential: string): Promise<number> {
   socket.send({ op: 'hello', version: 1, credential, client: 'test' });
   return (await socket.closed).code;
 }
+
+test('[access] without openssl, which makes the certificate, these tests fail with the one line that helps', () => {
+  expect(() => runOpenssl(['version'], { PATH: '/nowhere' })).toThrow(
+    /^These tests need openssl\. .* apt-get install openssl$/,
+  );
+});
 
 describe('[access] keys of an issuer', () => {
   test('[access] EdDSA, ES256 and RS256 are taken; without a secret there is no development token', async () => {

@@ -1,6 +1,6 @@
 // An issuer of credentials with a key set behind https, by a certificate that only the tests trust.
 
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -10,6 +10,8 @@ import { join } from 'node:path';
 import { SignJWT } from 'jose';
 import { listenAnywhere } from './port.ts';
 
+type Environment = Readonly<Record<string, string | undefined>>;
+
 export type SigningKey = { readonly kid: string; readonly alg: 'EdDSA' | 'ES256' | 'RS256'; readonly key: KeyObject };
 
 /** What the key set's address answers; null: the key set. */
@@ -18,6 +20,15 @@ export type Answer = {
   readonly headers?: Record<string, string>;
   readonly body: string;
 } | null;
+
+/** Throws one line that says how to get it when it is missing. */
+export function runOpenssl(args: readonly string[], environment: Environment = process.env): void {
+  const { error, status, stderr } = spawnSync('openssl', args, { env: environment, encoding: 'utf8' });
+  if (error !== undefined && 'code' in error && error.code === 'ENOENT') {
+    throw new Error('These tests need openssl. On Debian 12 and newer: apt-get install openssl');
+  }
+  if (error !== undefined || status !== 0) throw new Error(`openssl failed: ${error?.message ?? stderr}`);
+}
 
 export class Issuer {
   /** Of the certificate. */
@@ -42,11 +53,7 @@ export class Issuer {
     const [key, certificate] = [join(folder, 'key.pem'), join(folder, 'certificate.pem')];
     const names = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost'];
     const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1'];
-    execFileSync(
-      'openssl',
-      ['req', '-x509', ...curve, '-nodes', '-days', '2', ...names, '-keyout', key, '-out', certificate],
-      { stdio: ['ignore', 'ignore', 'pipe'] },
-    );
+    runOpenssl(['req', '-x509', ...curve, '-nodes', '-days', '2', ...names, '-keyout', key, '-out', certificate]);
     const server = createServer({ key: readFileSync(key), cert: readFileSync(certificate) });
     const issuer = new Issuer(folder, server, await listenAnywhere(server));
     server.on('request', (_request, response) => {
