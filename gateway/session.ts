@@ -39,7 +39,7 @@ type Live = {
   readonly leaveWheel: () => void;
 };
 
-type State = { readonly kind: 'awaitingHello' } | Live | { readonly kind: 'closing'; readonly code: number };
+type State = { readonly kind: 'awaitingHello' } | Live | { readonly kind: 'closing' };
 
 export class Session {
   readonly id: string;
@@ -99,10 +99,8 @@ export class Session {
 
   /** The socket is gone, for whatever reason. */
   closed(): void {
-    if (this.#state.kind !== 'closing') {
-      this.#leave({ kind: 'closing', code: 1006 });
-      this.#context.registry.countClosed('gone');
-    }
+    // A reader that answers nothing at all may be cut for its silence before it is given up.
+    if (this.#state.kind !== 'closing') this.#leave(this.#paused ? 'slow' : 'gone');
     this.#context.registry.remove(this);
   }
 
@@ -128,11 +126,9 @@ export class Session {
   close(reason: CloseReason, detail?: string): void {
     if (this.#state.kind === 'closing') return;
     const code = CLOSE_CODES[reason];
-    const { registry, limits, logger } = this.#context;
+    const { limits, logger } = this.#context;
     const waiting = this.#outbox.take(Infinity);
-    this.#leave({ kind: 'closing', code });
-    registry.countClosed(reason);
-    logger.info('session closed', { session: this.id, reason, detail });
+    this.#leave(reason, detail);
     try {
       if (this.#socket.bufferedBytes() < limits.outboxSoftBytes) {
         const text = detail === undefined ? reason : `${reason}: ${detail}`;
@@ -477,15 +473,17 @@ export class Session {
     this.close('internal');
   }
 
-  /** Lets everything go that the session holds. */
-  #leave(next: State & { readonly kind: 'closing' }): void {
+  /** Lets everything go that the session holds. `gone`: the client or the network ended it. */
+  #leave(reason: CloseReason | 'gone', detail?: string): void {
     const state = this.#state;
-    this.#state = next;
+    this.#state = { kind: 'closing' };
     this.#inbox.clear();
     this.#outbox.clear();
     this.#cancelDeadline();
     const { flusher, registry, logger, clock } = this.#context;
     flusher.forget(this);
+    registry.countClosed(reason);
+    logger.info('session closed', { session: this.id, reason, detail });
     if (state.kind !== 'live') return;
     state.leaveWheel();
     try {

@@ -17,6 +17,8 @@ export class SocketClient {
   messages = 0;
   readonly closed: Promise<Closed>;
   readonly socket: WebSocket;
+  /** By which the system tells this connection from others; 0 before it is open. */
+  localPort = 0;
   readonly #watchers = new Set<Watcher>();
 
   private constructor(socket: WebSocket) {
@@ -29,6 +31,9 @@ export class SocketClient {
     });
     this.closed = new Promise((resolve) => {
       socket.on('close', (code, reason) => resolve({ code, reason: reason.toString() }));
+    });
+    socket.on('upgrade', (response) => {
+      this.localPort = response.socket.localPort ?? 0;
     });
     socket.on('error', () => {});
   }
