@@ -184,7 +184,10 @@ class Link {
 
   async #release(late: readonly Buffer[]): Promise<readonly string[]> {
     if (!this.#server.destroyed) {
-      const ended = once(this.#server, 'close');
+      // Postgres may reset the connection that it has given up: an end like any other (`once` would reject).
+      const ended = new Promise((resolve) => {
+        this.#server.once('close', resolve);
+      });
       for (const message of late) this.#server.write(message);
       // A Terminate behind it: Postgres ends the session once everything before it was done.
       this.#server.end(Buffer.from([0x58, 0, 0, 0, 4]));
