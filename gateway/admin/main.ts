@@ -77,7 +77,11 @@ async function run(task: Task, caller: access.Caller): Promise<Outcome> {
     }
     case 'token list': {
       const tokens = await allTokens(caller, task.owner);
-      return { said: `${tokens.length} tokens.`, text: tokens.map(line).join(''), value: { tokens } };
+      return {
+        said: `${tokens.length} ${tokens.length === 1 ? 'token' : 'tokens'}.`,
+        text: tokens.map(line).join(''),
+        value: { tokens },
+      };
     }
     case 'token revoke':
       await access.revokeToken(caller, task.id);
