@@ -131,7 +131,15 @@ export class Audit {
   wasReset(attempt: Attempt, epoch: Epoch): boolean {
     const reset = this.#resets.get(attemptKey(attempt));
     // The text of an attempt that was taken up lived on: its reset in that later epoch is one in order too.
-    return reset === epoch || (reset !== undefined && reset > epoch && this.#takenUp.has(attemptKey(attempt)));
+    return reset === epoch || (reset !== undefined && reset > epoch && this.#livedOn(attempt));
+  }
+
+  /** The next epoch took it up. It may have failed there before its run was asked for: only what is given up is `lost`. */
+  #livedOn(attempt: Attempt): boolean {
+    const key = attemptKey(attempt);
+    if (this.#takenUp.has(key)) return true;
+    const row = [...this.tables.attempts.values()].find(({ opening }) => attemptKey(opening) === key);
+    return row !== undefined && row.settlement !== null && row.settlement.outcome !== 'lost';
   }
 
   /** A run in the background goes on in this epoch. */

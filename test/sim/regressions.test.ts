@@ -13,6 +13,10 @@ const FOUND = [
   [100, 'P6, deltas of a provider that was given up for its silence were still shown'],
   [10, 'P4, a client that lost its connection right after it was resumed came back without its cursor'],
   [5176, 'P12, a turn was never taken up when the answer to the activation was lost'],
+  [
+    1663,
+    'P5, the check called a reset untold whose attempt had been taken up and had failed before its run was asked for',
+  ],
   [10371, 'P2, a chat that was archived alone while its tree was showed another time than storage has'],
 ] as const;
 
