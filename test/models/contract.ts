@@ -28,7 +28,7 @@ export type ContractSubject = {
 };
 
 /** From the abort to the result, on a machine that is busy with other tests; what is aborted would go on for 10 s or more. */
-const PROMPT_MS = 1_000;
+const PROMPT_MS = 100;
 
 export function modelContract(name: string, subject: ContractSubject): void {
   describe(`model contract: ${name}`, () => {
