@@ -71,6 +71,10 @@ export type ModelBinding = {
   readonly providerModel: string;
   /** Null: the provider decides. */
   readonly maxOutputTokens: number | null;
+  /** Tokens of prompt and answer together; null: unknown, the provider says when it is exceeded. */
+  readonly contextWindow: number | null;
+  /** Of the window, from which on a chat is compacted; 100: never; null: by the rule (`chat/compaction/threshold.ts`). */
+  readonly compactionPercent: number | null;
   /** Micro-dollars of an attempt; null is unpriced. */
   cost(usage: Usage): bigint | null;
 };

@@ -155,11 +155,12 @@ function openDatabase(
 }
 
 function readyModels(config: Config, ports: Pick<CatalogueConfig, 'clock' | 'random' | 'log'>): ModelCatalogue {
-  const { defaultModel } = config;
+  const { defaultModel, contextWindows: windows, compactionThresholds: compactionPercents } = config;
   const anthropic = providerConfig(config.anthropicApiKey, config.anthropicBaseUrl);
   const openai = providerConfig(config.openaiApiKey, config.openaiBaseUrl);
   const compatible = compatibleServer(config);
-  const result = modelCatalogue({ ...ports, anthropic, openai, compatible, scripted: true, defaultModel });
+  const known = { windows, compactionPercents };
+  const result = modelCatalogue({ ...ports, ...known, anthropic, openai, compatible, scripted: true, defaultModel });
   if (result.outcome === 'fault') throw new StartError(`${result.fault} See --default-model (PARLEY_DEFAULT_MODEL).`);
   return result.catalogue;
 }

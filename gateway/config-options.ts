@@ -43,6 +43,23 @@ function whole(min: number, max: number): z.ZodType<number, string> {
     .refine((value) => value >= min && value <= max, wanted);
 }
 
+/** `id=figure`, separated by commas. */
+function byModel(figure: z.ZodType<number, string>): z.ZodType<ReadonlyMap<string, number>, string> {
+  const wanted = 'must be pairs such as compatible/qwen3:8b=32768, separated by commas';
+  const pair = z.string().transform((value, context): readonly [string, number] => {
+    const at = value.lastIndexOf('=');
+    const model = value.slice(0, Math.max(0, at)).trim();
+    const parsed = figure.safeParse(value.slice(at + 1).trim());
+    if (MODEL_NAME.test(model) && parsed.success) return [model, parsed.data];
+    context.addIssue({
+      code: 'custom',
+      message: parsed.success ? wanted : (parsed.error.issues[0]?.message ?? wanted),
+    });
+    return z.NEVER;
+  });
+  return list.pipe(z.array(pair)).transform((pairs): ReadonlyMap<string, number> => new Map(pairs));
+}
+
 function url(protocols: readonly string[]): z.ZodType<string, string> {
   return z.string().refine(
     (value) => {
@@ -186,6 +203,26 @@ export const OPTIONS = {
     unit: 'tokens',
     doc: 'Most tokens of one answer of theirs. Not set: the server decides; some refuse a limit beyond their window.',
     schema: whole(1, 10_000_000),
+  }),
+  contextWindows: option({
+    env: 'PARLEY_CONTEXT_WINDOWS',
+    unit: 'model=tokens',
+    default: '',
+    doc: 'Windows of models by their ids, where another one holds than is known here: compatible/qwen3:8b=32768,scripted=2000.',
+    schema: byModel(whole(100, 100_000_000)),
+  }),
+  compactionThresholds: option({
+    env: 'PARLEY_COMPACTION_THRESHOLDS',
+    unit: 'model=percent',
+    default: '',
+    doc: 'Of the window, from which on chats with a model are compacted, by its id; 100: never. Not set: 70, from a window of 500,000 tokens on 30.',
+    schema: byModel(whole(1, 100)),
+  }),
+  titleModel: optional({
+    env: 'PARLEY_TITLE_MODEL',
+    unit: 'model',
+    doc: 'Names new chats by their first message; none: nobody does. Not set: a cheap one of the provider that answers.',
+    schema: text,
   }),
   defaultModel: optional({
     env: 'PARLEY_DEFAULT_MODEL',

@@ -51,6 +51,18 @@ describe('reading', () => {
     expect(hosts.allowedHosts).toEqual(['a.example', 'b.example']);
   });
 
+  test('[gateway] figures of models are pairs; the last = divides, for names may hold one', () => {
+    const read = config([], { PARLEY_CONTEXT_WINDOWS: 'compatible/qwen3:8b=32768, scripted=2000' });
+    expect([...read.contextWindows]).toEqual([
+      ['compatible/qwen3:8b', 32_768],
+      ['scripted', 2_000],
+    ]);
+    expect([...config([]).compactionThresholds]).toEqual([]);
+    for (const value of ['scripted', 'scripted=', '=5', 'scripted=0', 'scripted=101', 'a b=5']) {
+      expect(faults([], { PARLEY_COMPACTION_THRESHOLDS: value })).toHaveLength(1);
+    }
+  });
+
   test('[gateway] the system prompt comes as text or from a file, within 128 KiB', () => {
     const file = join(folder, 'prompt.txt');
     writeFileSync(file, 'Be brief.');

@@ -15,6 +15,8 @@ const NOTHING: CatalogueConfig = {
   openai: null,
   compatible: null,
   scripted: false,
+  windows: new Map(),
+  compactionPercents: new Map(),
   defaultModel: null,
 };
 
@@ -40,7 +42,7 @@ describe('the catalogue', () => {
       provider: 'anthropic',
       providerModel: 'claude-of-tomorrow',
       price: null,
-      contextWindow: null,
+      contextWindow: 200_000,
     });
   });
 
@@ -64,6 +66,31 @@ describe('the catalogue', () => {
     const catalogue = ready({ anthropic: { ...KEY, models: [model] }, defaultModel: 'anthropic/m-1' });
     expect(catalogue.list()).toEqual([{ id: 'anthropic/m-1', default: true }]);
     expect(catalogue.find('anthropic/m-1')).toMatchObject({ maxOutputTokens: 100, contextWindow: 1_000, price: FREE });
+  });
+
+  test('[compaction] windows: as set, else as configured, else what all models of the provider have; compatible ones are unknown', () => {
+    const compatible = { apiKey: null, baseUrl: 'http://127.0.0.1:1/v1', models: [{ model: 'a' }, { model: 'b' }] };
+    const catalogue = ready({
+      anthropic: KEY,
+      openai: KEY,
+      compatible,
+      scripted: true,
+      windows: new Map([
+        ['compatible/b', 32_768],
+        ['scripted', 2_000],
+      ]),
+      compactionPercents: new Map([['anthropic/x', 100]]),
+    });
+    const windowOf = (id: string): number | null | undefined => catalogue.find(id)?.contextWindow;
+    expect(['anthropic/x', 'openai/x', 'compatible/a', 'compatible/b', 'scripted'].map(windowOf)).toEqual([
+      200_000,
+      128_000,
+      null,
+      32_768,
+      2_000,
+    ]);
+    expect(catalogue.find('anthropic/x')?.compactionPercent).toBe(100);
+    expect(catalogue.find('anthropic/y')?.compactionPercent).toBeNull();
   });
 
   test('[models] of a compatible server exactly the models that are listed, whatever their names hold', () => {

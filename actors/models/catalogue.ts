@@ -42,14 +42,16 @@ export type CatalogueConfig = {
   readonly openai: ProviderConfig | null;
   readonly compatible: CompatibleConfig | null;
   readonly scripted: boolean;
+  /** By the id of the model; before what else is known of it. */
+  readonly windows: ReadonlyMap<string, number>;
+  /** By the id of the model: the percentage of its window from which on its chats are compacted; 100: never. */
+  readonly compactionPercents: ReadonlyMap<string, number>;
   /** The id of the default; null: the first of the list. */
   readonly defaultModel: string | null;
 };
 
 export type ModelEntry = ModelBinding & {
   readonly id: string;
-  /** Null: unknown; the provider says when it is exceeded. */
-  readonly contextWindow: number | null;
   readonly price: ModelPrice | null;
 };
 
@@ -73,6 +75,9 @@ const DEFAULTS = { anthropic: [{ model: 'claude-sonnet-5-5' }], openai: [{ model
 /** All current models of theirs allow at least this much; a longer answer ends with `max_tokens`, which the user sees. */
 const MAX_OUTPUT_TOKENS = 16_384;
 
+/** Likewise, of windows; where one is smaller all the same its provider says when it is full. */
+const CONTEXT_WINDOWS = { anthropic: 200_000, openai: 128_000 } as const;
+
 export function modelCatalogue(config: CatalogueConfig): CatalogueResult {
   const providers = providersOf(config);
   const ids = [...providers.flatMap(({ listed }) => listed), ...(config.scripted ? [SCRIPTED_ID] : [])];
@@ -83,7 +88,7 @@ export function modelCatalogue(config: CatalogueConfig): CatalogueResult {
       fault: 'No model is set up: give a key of a provider, or switch the scripted model on.',
     };
   }
-  const find = finder(providers, config.scripted ? scriptedEntry(config.clock) : null);
+  const find = finder(providers, config);
   if (find(defaultId) === null) {
     return {
       outcome: 'fault',
@@ -108,6 +113,7 @@ type Provider = {
   readonly isOpen: boolean;
   /** Where nothing else is known. */
   readonly maxOutputTokens: number | null;
+  readonly contextWindow: number | null;
 };
 
 /** In the order in which they are offered. */
@@ -128,6 +134,7 @@ function provider(name: keyof typeof DEFAULTS, client: ModelClient, { models }: 
     known: byName(models),
     isOpen: true,
     maxOutputTokens: MAX_OUTPUT_TOKENS,
+    contextWindow: CONTEXT_WINDOWS[name],
   };
 }
 
@@ -136,14 +143,15 @@ function compatibleProvider(clock: Clock, { apiKey, baseUrl, models }: Compatibl
   const listed = Array.from(known.keys(), (model) => `compatible/${model}`);
   const client = chatCompletionsModel({ apiKey, baseUrl, clock });
   // Windows of all sizes: many of these servers refuse a limit that does not fit into what the prompt leaves.
-  return { name: 'compatible', client, listed, known, isOpen: false, maxOutputTokens: null };
+  return { name: 'compatible', client, listed, known, isOpen: false, maxOutputTokens: null, contextWindow: null };
 }
 
 function byName(models: readonly ModelConfig[]): ReadonlyMap<string, ModelConfig> {
   return new Map(models.map((model) => [model.model, model]));
 }
 
-function finder(providers: readonly Provider[], played: ModelEntry | null): (id: string) => ModelEntry | null {
+function finder(providers: readonly Provider[], config: CatalogueConfig): (id: string) => ModelEntry | null {
+  const played = config.scripted ? scriptedEntry(config) : null;
   return (id) => {
     if (id === SCRIPTED_ID) return played;
     // What a provider could ever name a model; keeps strangers' strings out of logs and rows.
@@ -159,21 +167,24 @@ function finder(providers: readonly Provider[], played: ModelEntry | null): (id:
       provider: found.name,
       providerModel,
       maxOutputTokens: model?.maxOutputTokens ?? found.maxOutputTokens,
-      contextWindow: model?.contextWindow ?? null,
+      contextWindow: config.windows.get(id) ?? model?.contextWindow ?? found.contextWindow,
+      compactionPercent: config.compactionPercents.get(id) ?? null,
       price,
       cost: (usage) => costMicros(usage, price),
     };
   };
 }
 
-function scriptedEntry(clock: Clock): ModelEntry {
+function scriptedEntry({ clock, windows, compactionPercents }: CatalogueConfig): ModelEntry {
+  const contextWindow = windows.get(SCRIPTED_ID) ?? null;
   return {
     id: SCRIPTED_ID,
-    client: scriptedModel({ clock }),
+    client: scriptedModel({ clock, contextWindow }),
     provider: SCRIPTED_ID,
     providerModel: SCRIPTED_ID,
     maxOutputTokens: MAX_OUTPUT_TOKENS,
-    contextWindow: null,
+    contextWindow,
+    compactionPercent: compactionPercents.get(SCRIPTED_ID) ?? null,
     price: FREE,
     cost: (usage) => costMicros(usage, FREE),
   };

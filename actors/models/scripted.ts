@@ -25,6 +25,8 @@ export type ScriptedOptions = {
   readonly clock: Clock;
   /** Moves the jitter of the pace, not the text. */
   readonly seed?: number;
+  /** A prompt of more tokens is refused, as providers do; null: none is. */
+  readonly contextWindow?: number | null;
 };
 
 /** People read about four words a second; a model writes some thirty. */
@@ -38,12 +40,20 @@ const CHARS_PER_TOKEN = 4;
 export function scriptedModel(options: ScriptedOptions): ModelClient {
   return {
     stream(request, sink, signal) {
+      const { contextWindow = null } = options;
+      if (contextWindow !== null && tokens(promptChars(request)) > contextWindow) {
+        return Promise.resolve(failedBefore('context_overflow'));
+      }
       const { prompt, said } = askedIn(request.items);
       const fraction = seeded((options.seed ?? 0) ^ hashText(request.attempt));
       const performance = new Performance({ clock: options.clock, request, sink, signal, fraction });
       return performance.play(continueReply(scriptedReply(prompt), said));
     },
   };
+}
+
+function failedBefore(kind: ModelErrorKind): AttemptResult {
+  return { outcome: 'failed', error: scriptedError(kind, null), provider: null, usage: null };
 }
 
 type Stage = {

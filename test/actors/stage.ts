@@ -65,6 +65,8 @@ export class Stage {
   readonly cancelled: string[] = [];
   /** The model; false: its key was taken away. */
   isSetUp = true;
+  /** Of the model; null: nobody knows. */
+  contextWindow: number | null = null;
   /** The calls of the store that wait until the test lets them go on; null: none waits. */
   readonly store: ChatStore;
   readonly host: NodeChatHost;
@@ -141,6 +143,8 @@ export class Stage {
       provider: 'test',
       providerModel: 'test-1',
       maxOutputTokens: 100,
+      contextWindow: this.contextWindow,
+      compactionPercent: null,
       cost: () => 0n,
     };
   }

@@ -63,6 +63,8 @@ export function simModels(options: SimModelOptions): ModelDirectory {
     provider: 'simulation',
     providerModel: 'sim-1',
     maxOutputTokens: 1_000,
+    contextWindow: null,
+    compactionPercent: null,
     cost: (usage) => BigInt(usage.output_tokens),
   };
   return {
