@@ -6,7 +6,6 @@ import type {
   Chat,
   ChatStatus,
   ChatSummary,
-  Message,
   QueuedMessage,
   Role,
   TurnEnd,
@@ -19,6 +18,9 @@ import type { AttemptId, ChatId, CommandId, Epoch, NodeId, OwnerId, TurnId } fro
 import type { Position } from '../protocol/position.ts';
 import type { TraceParent } from '../protocol/trace-parent.ts';
 import type { ProviderRun, ResumedRun } from './background-run.ts';
+import type { ChatChanges, FoundMessage, MessagePage, PageRange, Rewind } from './history-port.ts';
+
+export type { ChatChanges, FoundMessage, MessagePage, PageRange, Rewind } from './history-port.ts';
 
 export interface Clock {
   /** Unix milliseconds; within a process it never goes back, and never slower than timers do. It may jump forward. */
@@ -309,6 +311,8 @@ export type NewMessage = {
   readonly interrupted: boolean;
   readonly usage: Usage | null;
   readonly costMicros: bigint | null;
+  /** Prompts begin with this message, whoever may see it, until a later one says so: nothing before it goes to the model. */
+  readonly startsPrompt?: true;
 };
 
 /** Only the columns that are there are written. */
@@ -341,6 +345,8 @@ export type CommitIntent = {
   readonly listed: boolean;
   /** Its summary may: the feed moves, also when only what is unread is another. */
   readonly fed: boolean;
+  /** Before `messages` are written. */
+  readonly rewind?: Rewind;
   readonly messages: readonly NewMessage[];
   readonly enqueue: readonly QueuedItem[];
   /** Before all that wait, the first of these foremost. */
@@ -382,17 +388,6 @@ export type ActivationResult =
   | { readonly outcome: 'owned'; readonly node: NodeId }
   /** `isUnknown`: the answer was lost, the epoch may have been taken all the same. Then nobody else takes the chat up. */
   | { readonly outcome: 'unavailable'; readonly detail: string; readonly isUnknown?: true };
-
-export type ChatChanges = {
-  /** The client drops what it had: `messages` are the newest ones. */
-  readonly dropOlder: boolean;
-  readonly messages: readonly Message[];
-  readonly removed: readonly (readonly [number, number])[];
-  readonly hasOlder: boolean;
-  readonly retracted: Position | null;
-};
-
-export type MessagePage = { readonly messages: readonly Message[]; readonly hasMore: boolean };
 
 export type NewChat = {
   readonly id: ChatId;
@@ -440,8 +435,12 @@ export type ChatStore = {
   page(chat: ChatId, range: PageRange): Promise<Read<MessagePage>>;
   /** One part whole; null when there is none that the user may see. */
   part(chat: ChatId, number: number, part: number): Promise<Read<string | null>>;
-  /** What the model may see, ascending. */
+  /** What the model may see, ascending, from the last message on that `startsPrompt`. */
   prompt(chat: ChatId): Promise<Read<readonly PromptItem[]>>;
+  /** The message of that number, or the last one that a user has sent; null when there is none, or not any more. */
+  findMessage(chat: ChatId, which: number | 'last user'): Promise<Read<FoundMessage | null>>;
+  /** Whether the model would see no message at all. */
+  isPromptEmpty(chat: ChatId): Promise<Read<boolean>>;
   get(viewer: Principal, chat: ChatId): Promise<Read<ChatSummary | null>>;
   list(request: ListRequest): Promise<Read<ChatList>>;
   /** The chats of `owner` whose latest change lies behind `after`, at most `limit`, in the order of those changes. */
@@ -453,8 +452,6 @@ export type ChatStore = {
   /** Chats that must run on: running or stopping, or whose wake-up is due, and that no live incarnation owns. */
   due(nowMs: number, limit: number): Promise<Read<readonly ChatId[]>>;
 };
-
-export type PageRange = { readonly before: number | null; readonly after: number | null; readonly limit: number };
 
 export type FeedPage = {
   /** Ascending; each place is one chat's, so that whoever has applied a part of them stands at the last `seq` of that. */

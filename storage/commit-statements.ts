@@ -5,7 +5,7 @@
 
 import { uuidV7Ms } from '../protocol/ids.ts';
 import { LIMITS } from '../protocol/limits.ts';
-import type { CommandRow, CommitIntent, NewMessage, QueuedItem } from '../actors/ports.ts';
+import type { CommandRow, CommitIntent, NewMessage, QueuedItem, Rewind } from '../actors/ports.ts';
 import { CONTENT_VERSION, encodeContent, encodeJournal, encodeJson, encodeTurn } from './codec.ts';
 import { Columns } from './columns.ts';
 import type { Statement } from './connection.ts';
@@ -39,7 +39,9 @@ const MESSAGE = {
   cache_write_tokens: 'bigint',
   usage_estimated: 'boolean',
   total_cost_micros: 'bigint',
+  starts_prompt: 'boolean',
 } as const;
+const REWOUND = { ...FENCE, from_number: 'bigint', position_epoch: 'bigint', seq: 'bigint' } as const;
 const QUEUED = {
   ...FENCE,
   first: 'boolean',
@@ -128,6 +130,7 @@ export type LockedChat = { readonly id: string; readonly archived: boolean };
 export function commitStatements(intents: readonly CommitIntent[]): readonly Statement[] {
   const rows = gather(intents);
   const writes: readonly (readonly [{ readonly empty: boolean; statement(text: string): Statement }, string])[] = [
+    [rows.rewound, REWIND_MESSAGES],
     [rows.messages, INSERT_MESSAGES],
     [rows.dequeued, DELETE_QUEUED],
     [rows.queued, INSERT_QUEUED],
@@ -156,6 +159,7 @@ export function commandKeptUntilMs(command: Pick<CommandRow, 'id' | 'createdAtMs
 function gather(intents: readonly CommitIntent[]) {
   const rows = {
     fences: new Columns(FENCE),
+    rewound: new Columns(REWOUND),
     messages: new Columns(MESSAGE),
     dequeued: new Columns(DEQUEUED),
     queued: new Columns(QUEUED),
@@ -172,6 +176,7 @@ function gather(intents: readonly CommitIntent[]) {
   for (const intent of intents) {
     const fence = { chat: intent.chat, epoch: intent.epoch, unarchived: intent.requireUnarchived };
     rows.fences.add(fence);
+    if (intent.rewind !== undefined) rows.rewound.add(rewindRow(fence, intent.rewind));
     for (const message of intent.messages) rows.messages.add(messageRow(fence, message));
     for (const id of intent.dequeue) rows.dequeued.add({ ...fence, id });
     for (const queued of intent.enqueueFirst) rows.queued.add({ ...queuedRow(fence, queued), first: true });
@@ -220,6 +225,10 @@ function gather(intents: readonly CommitIntent[]) {
   return rows;
 }
 
+function rewindRow(fence: Fence, { from, position }: Rewind): Record<keyof typeof REWOUND, Cell> {
+  return { ...fence, from_number: from, position_epoch: position.epoch, seq: position.seq };
+}
+
 function messageRow(fence: Fence, message: NewMessage): Record<keyof typeof MESSAGE, Cell> {
   return {
     ...fence,
@@ -241,6 +250,7 @@ function messageRow(fence: Fence, message: NewMessage): Record<keyof typeof MESS
     interrupted: message.interrupted,
     ...usageCells(message.usage),
     total_cost_micros: message.costMicros,
+    starts_prompt: message.startsPrompt === true,
   };
 }
 
@@ -320,15 +330,21 @@ const LOCK_CHATS = `
   order by c.id
   for no key update of c`;
 
+/** In the commit of what takes their place, before it: only rows that were there leave. */
+const REWIND_MESSAGES = `
+  update messages m set left_epoch = r.position_epoch, left_seq = r.seq
+  from ${Columns.source('r', REWOUND)} ${LOCKED}
+  and m.chat = r.chat and m.number >= r.from_number and m.left_epoch is null`;
+
 const INSERT_MESSAGES = `
   insert into messages (
     chat, number, id, epoch, seq, role, visibility, content, content_version, provider, provider_blocks, created_at,
     created_by, model, turn, step, interrupted, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
-    usage_estimated, total_cost_micros)
+    usage_estimated, total_cost_micros, starts_prompt)
   select
     r.chat, r.number, r.id, r.position_epoch, r.seq, r.role, r.visibility, r.content, r.content_version, r.provider,
     r.provider_blocks, r.created_at, r.created_by, r.model, r.turn, r.step, r.interrupted, r.input_tokens,
-    r.output_tokens, r.cache_read_tokens, r.cache_write_tokens, r.usage_estimated, r.total_cost_micros
+    r.output_tokens, r.cache_read_tokens, r.cache_write_tokens, r.usage_estimated, r.total_cost_micros, r.starts_prompt
   from ${Columns.source('r', MESSAGE)} ${LOCKED}`;
 
 const DELETE_QUEUED = `

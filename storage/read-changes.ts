@@ -3,7 +3,8 @@
 import type { ChatId, Epoch } from '../protocol/ids.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import type { Position } from '../protocol/position.ts';
-import type { ChatChanges, Read } from '../actors/ports.ts';
+import type { ChatChanges } from '../actors/ports.ts';
+import type { Read } from '../actors/ports.ts';
 import type { Connection } from './connection.ts';
 import type { Connections } from './connections.ts';
 import { messageFromRow, MESSAGE_COLUMNS, positionFromColumns, type MessageRow } from './rows.ts';
@@ -89,18 +90,17 @@ const NEWEST = `
   order by m.number desc
   limit $4::integer`;
 
-/** Numbers that follow each other make one range; a row that only the model saw does not break it. */
+/**
+ * What left is always the end of the chat as it then was, so one range names all of it; the numbers in it that left before
+ * the cursor are not there for the client either. Rows that only the model saw are nothing to tell.
+ */
 const REMOVED = `
-  select min(number) as low, max(number) as high from (
-    select m.number, m.visibility, m.number - row_number() over (order by m.number) as island
-    from messages m
-    where m.chat = $1::uuid and m.left_epoch is not null
-      and (m.left_epoch, m.left_seq) > ($2::bigint, $3::bigint)
-      and (m.left_epoch, m.left_seq) <= ($4::bigint, $5::bigint)
-      and (m.epoch, m.seq) <= ($2::bigint, $3::bigint)) m
-  group by island
-  having bool_or(${SEEN_BY_USERS})
-  order by low`;
+  select min(m.number) as low, max(m.number) as high from messages m
+  where m.chat = $1::uuid and m.left_epoch is not null and ${SEEN_BY_USERS}
+    and (m.left_epoch, m.left_seq) > ($2::bigint, $3::bigint)
+    and (m.left_epoch, m.left_seq) <= ($4::bigint, $5::bigint)
+    and (m.epoch, m.seq) <= ($2::bigint, $3::bigint)
+  having count(*) > 0`;
 
 const RETRACTED = `
   select epoch, seq from retractions

@@ -3,13 +3,18 @@
 
 import type { ChatId } from '../protocol/ids.ts';
 import type { Role } from '../protocol/content.ts';
-import type { MessagePage, PageRange, PromptItem, Read } from '../actors/ports.ts';
+import type { FoundMessage, MessagePage, PageRange } from '../actors/ports.ts';
+import type { PromptItem, Read } from '../actors/ports.ts';
 import { decodeContent } from './codec.ts';
 import type { Connections } from './connections.ts';
 import { UnreadableRow } from './errors.ts';
 import { messageFromRow, MESSAGE_COLUMNS, type MessageRow } from './rows.ts';
 
 const SEEN_BY_USERS = `m.visibility in ('user', 'both')`;
+
+/** Of chat $1: what the model may see and has not left, from the row on with which prompts begin. */
+const IN_PROMPT = `m.visibility in ('model', 'both') and m.left_epoch is null and m.number >= coalesce((
+    select max(s.number) from messages s where s.chat = $1::uuid and s.starts_prompt and s.left_epoch is null), 0)`;
 
 /** Newest first, unless only `after` is given: then ascending from it. */
 export function page(connections: Connections, chat: ChatId, range: PageRange): Promise<Read<MessagePage>> {
@@ -54,11 +59,41 @@ export function prompt(connections: Connections, chat: ChatId): Promise<Read<rea
   return connections.read(async (connection) => {
     const rows = await connection.query<PromptRow>({
       text: `select m.role, m.content, m.content_version, m.provider, m.provider_blocks from messages m
-        where m.chat = $1::uuid and m.left_epoch is null and m.visibility in ('model', 'both')
+        where m.chat = $1::uuid and ${IN_PROMPT}
         order by m.number`,
       values: [chat],
     });
     return rows.map(promptItem);
+  });
+}
+
+/** The message of that number, or the last one that a user has sent; null when there is none that users see. */
+export function findMessage(
+  connections: Connections,
+  chat: ChatId,
+  which: number | 'last user',
+): Promise<Read<FoundMessage | null>> {
+  const isWanted = which === 'last user' ? `m.role = 'user'` : 'm.number = $2::bigint';
+  return connections.read(async (connection) => {
+    const [row] = await connection.query<{ number: number; role: Role; in_prompt: boolean }>({
+      text: `select m.number, m.role, (${IN_PROMPT}) as in_prompt from messages m
+        where m.chat = $1::uuid and ${isWanted} and m.left_epoch is null and ${SEEN_BY_USERS}
+        order by m.number desc
+        limit 1`,
+      values: which === 'last user' ? [chat] : [chat, which],
+    });
+    return row === undefined ? null : { number: row.number, role: row.role, inPrompt: row.in_prompt };
+  });
+}
+
+/** Whether the model would see no message at all. */
+export function isPromptEmpty(connections: Connections, chat: ChatId): Promise<Read<boolean>> {
+  return connections.read(async (connection) => {
+    const [row] = await connection.query<{ there: boolean }>({
+      text: `select exists (select from messages m where m.chat = $1::uuid and ${IN_PROMPT}) as there`,
+      values: [chat],
+    });
+    return row?.there !== true;
   });
 }
 

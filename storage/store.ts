@@ -21,7 +21,7 @@ import { SILENT_LOG, type StoreLog } from './log.ts';
 import { migrate } from './migrate.ts';
 import { Nodes } from './nodes.ts';
 import { changes } from './read-changes.ts';
-import { page, part, prompt } from './read-messages.ts';
+import { findMessage, isPromptEmpty, page, part, prompt } from './read-messages.ts';
 import { Upkeep } from './upkeep.ts';
 
 export type OpenOptions = {
@@ -169,6 +169,8 @@ function chatStore(connections: Connections, nodes: Nodes, commits: GroupCommit,
     page: (chat, range) => page(connections, chat, range),
     part: (chat, number, index) => part(connections, chat, number, index),
     prompt: (chat) => prompt(connections, chat),
+    findMessage: (chat, which) => findMessage(connections, chat, which),
+    isPromptEmpty: (chat) => isPromptEmpty(connections, chat),
     get: (viewer, chat) => get(connections, viewer, chat),
     list: (request) => list(connections, request),
     feed: (owner, after, limit) => feed(connections, owner, after, limit),

@@ -367,6 +367,8 @@ export function override(store: ChatStore, calls: Partial<ChatStore>): ChatStore
     page: (...args) => store.page(...args),
     part: (...args) => store.part(...args),
     prompt: (...args) => store.prompt(...args),
+    findMessage: (...args) => store.findMessage(...args),
+    isPromptEmpty: (...args) => store.isPromptEmpty(...args),
     get: (...args) => store.get(...args),
     list: (...args) => store.list(...args),
     feed: (...args) => store.feed(...args),

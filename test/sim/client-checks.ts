@@ -100,7 +100,12 @@ export class ClientChecks {
   /** Durable events come after their commit, so storage holds what the client has, to the letter. */
   #checkMessages({ messages, oldest, hasOlder }: ChatState, position: Position): void {
     const rows = this.#audit.tables.chats.get(this.#handle.id)?.messages ?? [];
-    const visible = rows.filter((row) => row.visibility !== 'model' && comparePositions(row.position, position) <= 0);
+    const visible = rows.filter(
+      ({ visibility, position: at, left }) =>
+        visibility !== 'model' &&
+        comparePositions(at, position) <= 0 &&
+        (left === undefined || comparePositions(left, position) > 0),
+    );
     const expected = visible.filter((row) => oldest !== null && row.number >= oldest);
     if (!hasOlder && expected.length < visible.length) this.#fail('P4', 'does not know that there are older messages');
     const at = expected.findIndex((row, i) => !this.#isStored(messages[i], row));

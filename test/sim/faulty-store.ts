@@ -12,11 +12,11 @@ import type {
   CommitIntent,
   CommitResult,
   ListRequest,
-  PageRange,
   Principal,
   Read,
   Unavailable,
 } from '../../actors/ports.ts';
+import type { PageRange } from '../../actors/ports.ts';
 import type { ChatId, CommandId, Epoch, OwnerId } from '../../protocol/ids.ts';
 import type { Position } from '../../protocol/position.ts';
 import { formatPosition } from '../../protocol/position.ts';
@@ -131,6 +131,20 @@ export class FaultyStore implements ChatStore {
     return this.#read(
       () => 'prompt',
       () => this.#options.store.prompt(chat),
+    );
+  }
+
+  findMessage(...args: Parameters<ChatStore['findMessage']>): ReturnType<ChatStore['findMessage']> {
+    return this.#read(
+      () => 'findMessage',
+      () => this.#options.store.findMessage(...args),
+    );
+  }
+
+  isPromptEmpty(chat: ChatId): ReturnType<ChatStore['isPromptEmpty']> {
+    return this.#read(
+      () => 'isPromptEmpty',
+      () => this.#options.store.isPromptEmpty(chat),
     );
   }
 

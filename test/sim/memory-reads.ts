@@ -1,26 +1,27 @@
 // What the in-memory store reads: the queries of `storage/`, over values.
 
 import type {
-  ChatChanges,
   ChatList,
   CommandRow,
   FeedPage,
   ListRequest,
-  MessagePage,
   NewMessage,
-  PageRange,
   Principal,
   PromptItem,
 } from '../../actors/ports.ts';
+import type { ChatChanges, FoundMessage, MessagePage, PageRange } from '../../actors/ports.ts';
 import type { ChatSummary, Message } from '../../protocol/content.ts';
 import type { ChatId, CommandId, OwnerId } from '../../protocol/ids.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { comparePositions, type Position } from '../../protocol/position.ts';
 import { inlineParts } from '../../protocol/references.ts';
-import { commandKey, type ChatRow, type MemoryTables } from './memory-tables.ts';
+import { commandKey, type ChatRow, type MemoryTables, type StoredMessage } from './memory-tables.ts';
 
 export function changes(row: ChatRow | undefined, since: Position | null, asOf: Position): ChatChanges {
-  const known = seenByUsers(row).filter(({ position }) => comparePositions(position, asOf) <= 0);
+  const came = (row?.messages ?? []).filter(
+    ({ visibility, position }) => visibility !== 'model' && comparePositions(position, asOf) <= 0,
+  );
+  const known = came.filter(({ left }) => left === undefined || comparePositions(left, asOf) > 0);
   const lost = since === null ? undefined : row?.retractions.get(since.epoch);
   const retracted = since !== null && lost !== undefined && lost < since.seq ? { epoch: since.epoch, seq: lost } : null;
   const fresh = since === null ? [] : known.filter(({ position }) => comparePositions(position, since) > 0);
@@ -29,7 +30,26 @@ export function changes(row: ChatRow | undefined, since: Position | null, asOf: 
     return { dropOlder: true, messages, removed: [], hasOlder: known.length > messages.length, retracted };
   }
   const hasOlder = known.length > fresh.length;
-  return { dropOlder: false, messages: fresh.map(messageOf), removed: [], hasOlder, retracted };
+  return {
+    dropOlder: false,
+    messages: fresh.map(messageOf),
+    removed: removedOf(came, since, asOf),
+    hasOlder,
+    retracted,
+  };
+}
+
+/** Of what the cursor had seen, the range that has left since. */
+function removedOf(came: readonly StoredMessage[], since: Position, asOf: Position): ChatChanges['removed'] {
+  const gone = came.filter(
+    ({ position, left }) =>
+      comparePositions(position, since) <= 0 &&
+      left !== undefined &&
+      comparePositions(left, since) > 0 &&
+      comparePositions(left, asOf) <= 0,
+  );
+  const [first, last] = [gone[0], gone.at(-1)];
+  return first === undefined || last === undefined ? [] : [[first.number, last.number]];
 }
 
 export function page(row: ChatRow | undefined, { before, after, limit }: PageRange): MessagePage {
@@ -45,11 +65,27 @@ export function part(row: ChatRow | undefined, number: number, index: number): s
 }
 
 export function prompt(row: ChatRow | undefined): readonly PromptItem[] {
-  return (row?.messages ?? [])
-    .filter(({ visibility }) => visibility !== 'user')
-    .flatMap(({ role, parts, provider }) =>
-      role === 'user' || role === 'assistant' ? [{ role, parts, provider }] : [],
-    );
+  return promptRows(row).flatMap(({ role, parts, provider }) =>
+    role === 'user' || role === 'assistant' ? [{ role, parts, provider }] : [],
+  );
+}
+
+function promptRows(row: ChatRow | undefined): readonly StoredMessage[] {
+  const there = (row?.messages ?? []).filter(({ left }) => left === undefined);
+  const start = there.findLast(({ startsPrompt }) => startsPrompt === true)?.number ?? 0;
+  return there.filter(({ number, visibility }) => number >= start && visibility !== 'user');
+}
+
+export function findMessage(row: ChatRow | undefined, which: number | 'last user'): FoundMessage | null {
+  const found = seenByUsers(row).findLast(({ number, role }) =>
+    which === 'last user' ? role === 'user' : number === which,
+  );
+  if (found === undefined) return null;
+  return { number: found.number, role: found.role, inPrompt: promptRows(row).includes(found) };
+}
+
+export function isPromptEmpty(row: ChatRow | undefined): boolean {
+  return promptRows(row).length === 0;
 }
 
 export function get(row: ChatRow | undefined, viewer: Principal): ChatSummary | null {
@@ -76,8 +112,8 @@ export function summary(row: ChatRow, viewer: OwnerId): ChatSummary {
   return { ...row.chat, read: row.readNumber, unread: Math.min(unread, LIMITS.unreadMessages) };
 }
 
-function isToRead({ role, visibility }: NewMessage): boolean {
-  return role !== 'user' && visibility !== 'model';
+function isToRead({ role, visibility, left }: StoredMessage): boolean {
+  return role !== 'user' && visibility !== 'model' && left === undefined;
 }
 
 export function list(tables: MemoryTables, request: ListRequest): ChatList {
@@ -144,8 +180,8 @@ export function messageOf(row: NewMessage): Message {
   };
 }
 
-function seenByUsers(row: ChatRow | undefined): readonly NewMessage[] {
-  return (row?.messages ?? []).filter(({ visibility }) => visibility !== 'model');
+function seenByUsers(row: ChatRow | undefined): readonly StoredMessage[] {
+  return (row?.messages ?? []).filter(({ visibility, left }) => visibility !== 'model' && left === undefined);
 }
 
 function maySee(viewer: Principal, owner: string): boolean {

@@ -11,10 +11,10 @@ import type {
   CommitIntent,
   CommitResult,
   ListRequest,
-  PageRange,
   Principal,
   Read,
 } from '../../actors/ports.ts';
+import type { PageRange } from '../../actors/ports.ts';
 import type { ChatId, CommandId, Epoch, NodeId, OwnerId } from '../../protocol/ids.ts';
 import type { Position } from '../../protocol/position.ts';
 import * as reads from './memory-reads.ts';
@@ -66,6 +66,14 @@ export class MemoryStore implements ChatStore {
 
   prompt(chat: ChatId): ReturnType<ChatStore['prompt']> {
     return read(reads.prompt(this.tables.chats.get(chat)));
+  }
+
+  findMessage(...[chat, which]: Parameters<ChatStore['findMessage']>): ReturnType<ChatStore['findMessage']> {
+    return read(reads.findMessage(this.tables.chats.get(chat), which));
+  }
+
+  isPromptEmpty(chat: ChatId): ReturnType<ChatStore['isPromptEmpty']> {
+    return read(reads.isPromptEmpty(this.tables.chats.get(chat)));
   }
 
   get(viewer: Principal, chat: ChatId): ReturnType<ChatStore['get']> {

@@ -28,12 +28,15 @@ export type ChatRow = {
   sealed: Position | null;
   wakeAtMs: number | null;
   /** Ascending by number. */
-  readonly messages: NewMessage[];
+  messages: readonly StoredMessage[];
   queue: readonly QueuedMessage[];
   journal: readonly JournalPack[];
   /** By epoch, the seq behind which its events are void. */
   readonly retractions: Map<Epoch, number>;
 };
+
+/** `left`: where an edit took it out of the chat. */
+export type StoredMessage = NewMessage & { readonly left?: Position };
 
 export type AttemptRow = {
   readonly chat: ChatId;

@@ -13,11 +13,12 @@ import type {
   CommitResult,
   CreateResult,
   NewChat,
+  Rewind,
 } from '../../actors/ports.ts';
 import type { Chat, ChatStatus } from '../../protocol/content.ts';
 import type { ChatId, Epoch, NodeId, OwnerId } from '../../protocol/ids.ts';
 import type { Position } from '../../protocol/position.ts';
-import { commandKey, type ChatRow, type MemoryTables } from './memory-tables.ts';
+import { commandKey, type ChatRow, type MemoryTables, type StoredMessage } from './memory-tables.ts';
 
 const UNIQUE_VIOLATION = '23505';
 
@@ -27,8 +28,9 @@ export function commit(tables: MemoryTables, intent: CommitIntent): CommitResult
   if (intent.requireUnarchived && row.chat.archived) return { outcome: 'archived' };
   const clash = findClash(tables, row, intent);
   if (clash !== null) return { outcome: 'rejected', sqlstate: UNIQUE_VIOLATION, detail: clash };
-  row.messages.push(...intent.messages);
-  row.messages.sort((a, b) => a.number - b.number);
+  const { rewind } = intent;
+  const kept = rewind === undefined ? row.messages : row.messages.map((message) => rewound(message, rewind));
+  row.messages = [...kept, ...intent.messages].toSorted((a, b) => a.number - b.number);
   const left = row.queue.filter((item) => !intent.dequeue.includes(item.id));
   row.queue = [...intent.enqueueFirst, ...left, ...intent.enqueue];
   for (const command of intent.commands) saveCommand(tables, intent.chat, command);
@@ -54,6 +56,10 @@ export function commit(tables: MemoryTables, intent: CommitIntent): CommitResult
   if (intent.listed) row.chat = { ...row.chat, updated_at: intent.atMs };
   if (intent.listed || intent.fed) feed(tables, row);
   return { outcome: 'committed' };
+}
+
+function rewound(message: StoredMessage, { from, position }: Rewind): StoredMessage {
+  return message.number < from || message.left !== undefined ? message : { ...message, left: position };
 }
 
 /** The name of the unique constraint that the intent breaks; null when it breaks none. */

@@ -126,7 +126,7 @@ export class World {
     const row = must(this.tables.chats.get(chat), 'it was created just now');
     row.epoch = 1 as Epoch;
     row.nextNumber = messages + 1;
-    for (let number = 1; number <= messages; number++) row.messages.push(oldMessage(number, chars));
+    row.messages = Array.from({ length: messages }, (_, i) => oldMessage(i + 1, chars));
     this.chats.set(chat, owner);
   }
 

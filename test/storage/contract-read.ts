@@ -2,7 +2,8 @@
 
 import { expect, test } from 'vitest';
 
-import type { ChatChanges, NewMessage } from '../../actors/ports.ts';
+import type { ChatChanges } from '../../actors/ports.ts';
+import type { NewMessage } from '../../actors/ports.ts';
 import type { ChatId } from '../../protocol/ids.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { Position } from '../../protocol/position.ts';
@@ -22,10 +23,10 @@ export function readingContract(handle: () => DatabaseHandle): void {
   };
   const changes = async (chat: ChatId, since: Position | null, asOf: Position): Promise<ChatChanges> =>
     valueOf(await handle().opened.store.changes(chat, since, asOf));
-  /** What an edit does: the rows from `from` to `to` leave at `position`. */
-  const leave = async (chat: ChatId, [from, to]: readonly [number, number], position: Position): Promise<void> => {
-    await handle().raw`update messages set left_epoch = ${position.epoch}, left_seq = ${position.seq}
-      where chat = ${chat} and number between ${from} and ${to} and left_epoch is null`;
+  /** What an edit does: the rows from `from` on leave at `position`. */
+  const leave = async (chat: ChatId, from: number, position: Position): Promise<void> => {
+    const { store } = handle().opened;
+    expect(await store.commit(intentOf(chat, 1, { rewind: { from, position } }))).toEqual({ outcome: 'committed' });
   };
   const numbers = (found: { readonly messages: readonly { readonly number: number }[] }): readonly number[] =>
     found.messages.map((message) => message.number);
@@ -75,32 +76,33 @@ export function readingContract(handle: () => DatabaseHandle): void {
     expect(numbers(few)).toHaveLength(LIMITS.snapshotMessages);
   });
 
-  test('[P4] changes: what left is named in ranges, when the cursor had seen it', async () => {
+  test('[P4] changes: what left is named in a range, when the cursor had seen it', async () => {
+    const { store } = handle().opened;
     const chat = await chatWith(9);
-    await leave(chat, [7, 9], at(1, 20));
-    await leave(chat, [3, 4], at(1, 21));
-    // The cursor had seen 1 to 8; 9 came and went after it.
+    await leave(chat, 7, at(1, 20));
+    await store.commit(intentOf(chat, 1, { messages: [messageOf(10, at(1, 21))] }));
+    await leave(chat, 3, at(1, 22));
+    // The cursor had seen 1 to 8; 9 and 10 came and went after it.
     const seen = await changes(chat, at(1, 9), at(1, 30));
-    expect(seen.removed).toEqual([
-      [3, 4],
-      [7, 8],
-    ]);
+    expect(seen.removed).toEqual([[3, 8]]);
     expect(numbers(seen)).toEqual([]);
     // As of a position before the second edit, the messages it took are there.
-    expect((await changes(chat, at(1, 9), at(1, 20))).removed).toEqual([[7, 8]]);
+    expect((await changes(chat, at(1, 9), at(1, 21))).removed).toEqual([[7, 8]]);
+    expect(numbers(await changes(chat, at(1, 9), at(1, 21)))).toEqual([10]);
     expect(numbers(await changes(chat, null, at(1, 20)))).toEqual([1, 2, 3, 4, 5, 6]);
-    expect(numbers(await changes(chat, null, at(1, 30)))).toEqual([1, 2, 5, 6]);
-    // A cursor behind the edits has heard of them.
-    expect((await changes(chat, at(1, 21), at(1, 30))).removed).toEqual([]);
+    expect(numbers(await changes(chat, null, at(1, 30)))).toEqual([1, 2]);
+    // A cursor behind the first edit has heard of that one, one behind both of both.
+    expect((await changes(chat, at(1, 21), at(1, 30))).removed).toEqual([[3, 10]]);
+    expect((await changes(chat, at(1, 22), at(1, 30))).removed).toEqual([]);
   });
 
-  test('[P4] changes: a row that only the model saw neither shows nor breaks a range', async () => {
+  test('[P4] changes: rows that only the model saw are nothing to tell', async () => {
     const chat = await chatWith(6, (number) => ({ visibility: number % 2 === 0 ? 'model' : 'both' }));
     expect(numbers(await changes(chat, null, at(1, 99)))).toEqual([1, 3, 5]);
-    await leave(chat, [2, 6], at(1, 20));
-    expect((await changes(chat, at(1, 9), at(1, 30))).removed).toEqual([[2, 6]]);
+    await leave(chat, 2, at(1, 20));
+    expect((await changes(chat, at(1, 9), at(1, 30))).removed).toEqual([[3, 5]]);
     const hidden = await chatWith(2, () => ({ visibility: 'model' }));
-    await leave(hidden, [1, 2], at(1, 20));
+    await leave(hidden, 1, at(1, 20));
     expect((await changes(hidden, at(1, 9), at(1, 30))).removed).toEqual([]);
   });
 
@@ -133,7 +135,7 @@ export function readingContract(handle: () => DatabaseHandle): void {
     expect(await read(null, 5, 2)).toEqual([[6, 7], false]);
     expect(await read(7, 2, 9)).toEqual([[6, 5, 3], false]);
     expect(await read(1, null, 9)).toEqual([[], false]);
-    await leave(chat, [6, 7], at(1, 20));
+    await leave(chat, 6, at(1, 20));
     expect(await read(null, null, 3)).toEqual([[5, 3, 2], true]);
   });
 
@@ -160,7 +162,7 @@ export function readingContract(handle: () => DatabaseHandle): void {
     expect(valueOf(await store.part(chat, 1, 2))).toBeNull();
     expect(valueOf(await store.part(chat, 2, 1))).toBeNull();
     expect(valueOf(await store.part(chat, 3, 0))).toBeNull();
-    await leave(chat, [1, 1], at(1, 20));
+    await leave(chat, 1, at(1, 20));
     expect(valueOf(await store.part(chat, 1, 1))).toBeNull();
   });
 
@@ -170,7 +172,7 @@ export function readingContract(handle: () => DatabaseHandle): void {
       role: number % 2 === 0 ? 'assistant' : 'user',
       visibility: number === 3 ? 'user' : number === 4 ? 'model' : 'both',
     }));
-    await leave(chat, [5, 5], at(1, 20));
+    await leave(chat, 5, at(1, 20));
     const items = valueOf(await store.prompt(chat));
     expect(items.map((item) => [item.role, item.parts[0]?.text])).toEqual([
       ['user', 'message 1'],

@@ -21,6 +21,7 @@ import {
   valueOf,
 } from './fixture.ts';
 import { feedPort } from './port-feed.ts';
+import { historyPort } from './port-history.ts';
 
 const STALE = { outcome: 'stale' };
 const COMMITTED = { outcome: 'committed' };
@@ -32,6 +33,7 @@ export function portContract(store: () => ChatStore): void {
   refusals(store);
   readings(store);
   trees(store);
+  historyPort(store);
   feedPort(store);
 }
 
