@@ -195,6 +195,10 @@ export type ChatRecord = {
   readonly nextNumber: number;
   /** The number of the last message that the owner has read. */
   readonly readNumber: number;
+  /** Null without a title, and where nobody took it down. */
+  readonly titleSource: TitleSource | null;
+  /** What the latest request held; null: nothing was asked since the chat began, was compacted or cleared. */
+  readonly contextTokens: number | null;
   readonly turn: TurnRecord | null;
   readonly queue: readonly QueuedItem[];
   /** Attempts without a settlement: the epochs that opened them are over. */
@@ -230,11 +234,18 @@ export type TurnRecord = {
   readonly trace?: TraceParent;
 };
 
+/** What an attempt is for, as the ledger has it. */
+export type AttemptPurpose = 'turn' | 'compaction' | 'title';
+/** Who named the chat. */
+export type TitleSource = 'fallback' | 'generated' | 'user';
+
 export type AttemptOpening = {
   readonly id: AttemptId;
   readonly turn: TurnId;
   readonly step: number;
   readonly attempt: number;
+  /** Absent: a step of the turn. */
+  readonly purpose?: Exclude<AttemptPurpose, 'turn'>;
   readonly provider: string;
   readonly model: string;
   readonly startedAtMs: number;
@@ -318,6 +329,8 @@ export type NewMessage = {
 /** Only the columns that are there are written. */
 export type ChatPatch = {
   readonly title?: string | null;
+  readonly titleSource?: TitleSource;
+  readonly contextTokens?: number | null;
   readonly status?: ChatStatus;
   readonly archived?: boolean;
   readonly model?: string;

@@ -5,7 +5,7 @@
 
 import type { ChatId, Epoch, NodeId } from '../protocol/ids.ts';
 import type { Position } from '../protocol/position.ts';
-import type { Activation, ActivationResult, ChatRecord, Read } from '../actors/ports.ts';
+import type { Activation, ActivationResult, ChatRecord, Read, TitleSource } from '../actors/ports.ts';
 import { arrayLiteral } from './array-literal.ts';
 import { mayRead } from './authorize.ts';
 import { decodeStrings, decodeTurn } from './codec.ts';
@@ -55,6 +55,8 @@ type LockedRow = ChatRow & {
   readonly sealed_seq: number | null;
   readonly next_number: number;
   readonly read_number: number;
+  readonly title_source: TitleSource | null;
+  readonly context_tokens: number | null;
   readonly turn: Uint8Array | null;
   readonly wake_at: number | null;
   readonly owner_node: NodeId | null;
@@ -126,6 +128,8 @@ function recordFrom(row: LockedRow, epoch: Epoch, loaded: Loaded, commandsMax: n
     sealed: positionFromColumns(row.sealed_epoch, row.sealed_seq),
     nextNumber: row.next_number,
     readNumber: row.read_number,
+    titleSource: row.title_source,
+    contextTokens: row.context_tokens,
     turn,
     queue: mine(loaded.queue).map(queuedFromRow),
     openAttempts: mine(loaded.attempts).map(attemptFromRow),
@@ -218,7 +222,7 @@ function byChat<T extends { readonly chat: ChatId }>(rows: readonly T[]): ByChat
 
 const LOCK = `
   select ${CHAT_COLUMNS}, c.system_prompt, c.fixed_system, c.sealed_epoch, c.sealed_seq, c.next_number, c.read_number, c.turn,
-    c.wake_at, c.owner_node, (select n.dead_at is null from nodes n where n.id = $2::uuid) as node_lives
+    c.title_source, c.context_tokens, c.wake_at, c.owner_node, (select n.dead_at is null from nodes n where n.id = $2::uuid) as node_lives
   from chats c
   where c.id = any($1::uuid[])
   order by c.id
@@ -243,7 +247,7 @@ const LOAD_QUEUE = `
   order by q.chat, q.position`;
 
 const LOAD_ATTEMPTS = `
-  select a.chat, a.id, a.turn, a.step, a.attempt, a.provider, a.model, a.opened_at, a.provider_ref
+  select a.chat, a.id, a.turn, a.step, a.attempt, a.purpose, a.provider, a.model, a.opened_at, a.provider_ref
   from attempts a
   where a.settled_at is null and a.chat in (select c.id from ${TAKEN})
   order by a.chat, a.opened_at, a.id`;

@@ -70,6 +70,7 @@ const OPENED = {
   turn: 'uuid',
   step: 'integer',
   attempt: 'integer',
+  purpose: 'text',
   provider: 'text',
   model: 'text',
   opened_at: 'timestamptz',
@@ -114,6 +115,9 @@ const PATCH = {
   read_number: 'bigint',
   set_title: 'boolean',
   title: 'text',
+  title_source: 'title_source',
+  set_context: 'boolean',
+  context_tokens: 'bigint',
   set_error: 'boolean',
   last_error: 'bytea',
   last_turn: 'bytea',
@@ -183,8 +187,8 @@ function gather(intents: readonly CommitIntent[]) {
     for (const queued of intent.enqueue) rows.queued.add({ ...queuedRow(fence, queued), first: false });
     for (const command of intent.commands) rows.commands.add(commandRow(fence, command));
     for (const opened of intent.attemptsOpened) {
-      const { id, turn, step, attempt, provider, model } = opened;
-      rows.opened.add({ ...fence, id, turn, step, attempt, provider, model, opened_at: opened.startedAtMs });
+      const { id, turn, step, attempt, purpose = 'turn', provider, model, startedAtMs } = opened;
+      rows.opened.add({ ...fence, id, turn, step, attempt, purpose, provider, model, opened_at: startedAtMs });
     }
     for (const { id, providerRef } of intent.attemptsReferenced) {
       rows.referenced.add({ ...fence, id, provider_ref: providerRef });
@@ -295,6 +299,9 @@ function patchRow(fence: Fence, intent: CommitIntent, fed: boolean): Record<keyo
     read_number: patch.readNumber ?? null,
     set_title: patch.title !== undefined,
     title: patch.title ?? null,
+    title_source: patch.titleSource ?? null,
+    set_context: patch.contextTokens !== undefined,
+    context_tokens: patch.contextTokens ?? null,
     set_error: patch.lastError !== undefined,
     last_error: patch.lastError ? encodeJson(patch.lastError) : null,
     last_turn: patch.lastTurn === undefined ? null : encodeJson(patch.lastTurn),
@@ -369,7 +376,7 @@ const INSERT_COMMANDS = `
 
 const INSERT_ATTEMPTS = `
   insert into attempts (id, chat, epoch, node, turn, step, attempt, purpose, provider, model, opened_at)
-  select r.id, r.chat, r.epoch, c.owner_node, r.turn, r.step, r.attempt, 'turn', r.provider, r.model, r.opened_at
+  select r.id, r.chat, r.epoch, c.owner_node, r.turn, r.step, r.attempt, r.purpose, r.provider, r.model, r.opened_at
   from ${Columns.source('r', OPENED)} ${LOCKED}`;
 
 const REFERENCE_ATTEMPTS = `
@@ -423,6 +430,8 @@ const UPDATE_CHATS = `
       coalesce(r.next_number, c.next_number) as next_number,
       greatest(r.read_number, c.read_number) as read_number,
       case when r.set_title then r.title else c.title end as title,
+      coalesce(r.title_source, c.title_source) as title_source,
+      case when r.set_context then r.context_tokens else c.context_tokens end as context_tokens,
       case when r.set_error then r.last_error else c.last_error end as last_error,
       coalesce(r.last_turn, c.last_turn) as last_turn,
       case when r.set_turn then r.turn else c.turn end as turn,
@@ -441,12 +450,14 @@ const UPDATE_CHATS = `
   update chats c set
     status = p.status, archived = p.archived, model = p.model, labels = p.labels, fixed_system = p.fixed_system,
     next_number = p.next_number, read_number = p.read_number, title = p.title, last_error = p.last_error,
-    last_turn = p.last_turn, turn = p.turn, wake_at = p.wake_at,
+    title_source = p.title_source, context_tokens = p.context_tokens, last_turn = p.last_turn, turn = p.turn, wake_at = p.wake_at,
     updated_at = coalesce(p.listed_at, c.updated_at),
     feed_seq = coalesce(l.feed_seq, c.feed_seq)
   from patched p left join placed l on l.id = p.id
   where c.id = p.id and (
     p.fed or
-    (p.status, p.archived, p.model, p.labels, p.fixed_system, p.next_number, p.title, p.last_error, p.last_turn, p.turn, p.wake_at)
+    (p.status, p.archived, p.model, p.labels, p.fixed_system, p.next_number, p.title, p.title_source, p.context_tokens,
+      p.last_error, p.last_turn, p.turn, p.wake_at)
     is distinct from
-    (c.status, c.archived, c.model, c.labels, c.fixed_system, c.next_number, c.title, c.last_error, c.last_turn, c.turn, c.wake_at))`;
+    (c.status, c.archived, c.model, c.labels, c.fixed_system, c.next_number, c.title, c.title_source, c.context_tokens,
+      c.last_error, c.last_turn, c.turn, c.wake_at))`;

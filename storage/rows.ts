@@ -6,7 +6,7 @@ import { LIMITS } from '../protocol/limits.ts';
 import type { Position } from '../protocol/position.ts';
 import { inlineParts } from '../protocol/references.ts';
 import { parseTraceParent } from '../protocol/trace-parent.ts';
-import type { AttemptOpening, CommandRow, JournalPack, QueuedItem } from '../actors/ports.ts';
+import type { AttemptOpening, AttemptPurpose, CommandRow, JournalPack, QueuedItem } from '../actors/ports.ts';
 import {
   decodeContent,
   decodeJournal,
@@ -179,6 +179,7 @@ export type AttemptRow = {
   readonly turn: TurnId;
   readonly step: number;
   readonly attempt: number;
+  readonly purpose: AttemptPurpose;
   readonly provider: string;
   readonly model: string;
   readonly opened_at: number;
@@ -186,9 +187,10 @@ export type AttemptRow = {
 };
 
 export function attemptFromRow(row: AttemptRow): AttemptOpening {
-  const { id, turn, step, attempt, provider, model } = row;
+  const { id, turn, step, attempt, purpose, provider, model } = row;
   const reference = row.provider_ref === null ? {} : { providerRef: row.provider_ref };
-  return { id, turn, step, attempt, provider, model, startedAtMs: row.opened_at, ...reference };
+  const aside = purpose === 'turn' ? {} : { purpose };
+  return { id, turn, step, attempt, ...aside, provider, model, startedAtMs: row.opened_at, ...reference };
 }
 
 export type PackRow = {

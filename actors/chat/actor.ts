@@ -91,6 +91,7 @@ export class ChatActor {
   /** `crashed`: the actors of this chat failed too often of late; a turn that was running is given up. */
   constructor(deps: ActorDeps, record: ChatRecord, crashed: boolean) {
     const { chat, queue, turn, nextNumber, readNumber, systemPrompt, fixedSystem } = record;
+    const { titleSource, contextTokens } = record;
     this.deps = deps;
     this.chat = chat.id;
     this.epoch = record.epoch;
@@ -99,7 +100,18 @@ export class ChatActor {
     this.#journalTimer = new Deadline(deps.clock);
     this.streamLog = new StreamLog({ ...record, evictions: deps.counts.evictions });
     const attempt = record.openAttempts.at(-1) ?? null;
-    this.#state = { chat, queue, turn, nextNumber, readNumber, systemPrompt, fixedSystem, attempt };
+    this.#state = {
+      chat,
+      queue,
+      turn,
+      nextNumber,
+      readNumber,
+      systemPrompt,
+      fixedSystem,
+      attempt,
+      titleSource,
+      contextTokens,
+    };
     this.post(() => this.#load(record, crashed));
   }
 

@@ -16,6 +16,7 @@ import type { ChatActor } from './actor.ts';
 import { CommandMemory, isSameCommand, type CommandOutcome } from './command-memory.ts';
 import { parseChatCommand, type ChatCommand } from './commands.ts';
 import type { Draft, Reply, RowOf } from './draft.ts';
+import { nameChat } from './title.ts';
 import { ARCHIVE_TRIES, setArchived, type Family } from './archive.ts';
 
 type Pending = {
@@ -137,7 +138,7 @@ export class CommandRunner {
         return this.#answer(pending, (rowOf) => actor.step({ type: 'stop', current }, { trace: pending.trace }, rowOf));
       }
       case 'chat.rename':
-        return this.#change(pending, (draft) => draft.changeChat({ title: command.title }));
+        return this.#change(pending, (draft) => nameChat(draft, command.title, 'user'));
       case 'chat.set_labels':
         return this.#change(pending, (draft) => draft.changeChat({ labels: command.labels }));
       case 'chat.read':

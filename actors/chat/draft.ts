@@ -17,6 +17,7 @@ import type {
   JournalPack,
   NewMessage,
   QueuedItem,
+  TitleSource,
   TurnRecord,
 } from '../ports.ts';
 
@@ -30,6 +31,9 @@ export type ActorState = {
   readonly nextNumber: number;
   /** The number of the last message that the owner has read. */
   readonly readNumber: number;
+  readonly titleSource: TitleSource | null;
+  /** What the latest request held, in tokens; null: there was none since the prompt last began anew. */
+  readonly contextTokens: number | null;
   readonly systemPrompt: string | null;
   readonly fixedSystem: readonly string[] | null;
   readonly attempt: AttemptOpening | null;
@@ -194,6 +198,10 @@ function patchOf(before: ActorState, after: ActorState): ChatPatch {
   const b = after.chat;
   return {
     ...(a.title === b.title ? {} : { title: b.title }),
+    ...(before.titleSource === after.titleSource || after.titleSource === null
+      ? {}
+      : { titleSource: after.titleSource }),
+    ...(before.contextTokens === after.contextTokens ? {} : { contextTokens: after.contextTokens }),
     ...(a.status === b.status ? {} : { status: b.status }),
     ...(a.model === b.model ? {} : { model: b.model }),
     ...(a.labels === b.labels ? {} : { labels: b.labels }),

@@ -17,6 +17,7 @@ import { RECOVERY_NOTE, systemPrompt } from './prompt.ts';
 import type { Recovered } from './recovery.ts';
 import { resumeAttempt } from './resume.ts';
 import { CHAT_LIMITS } from './settings.ts';
+import { nameChat, titleFrom } from './title.ts';
 
 export type SendInput = {
   readonly id: CommandId;
@@ -190,7 +191,7 @@ function acceptMessage(draft: Draft, item: QueuedMessage): Position {
     createdAtMs: draft.atMs,
     createdBy: created_by as OwnerId,
   });
-  if (draft.state.chat.title === null) draft.changeChat({ title: titleFrom(parts) });
+  if (draft.state.chat.title === null) nameChat(draft, titleFrom(parts), 'fallback');
   return position;
 }
 
@@ -205,17 +206,6 @@ const EMPTY_MESSAGE = {
   usage: null,
   costMicros: null,
 } as const;
-
-/** Until somebody names the chat it goes by the beginning of its first message. */
-function titleFrom(parts: readonly TextPart[]): string {
-  const line = parts
-    .map((part) => part.text)
-    .join(' ')
-    .replaceAll(/\s+/g, ' ')
-    .trim();
-  const cut = [...line].slice(0, 60).join('');
-  return cut.length < line.length ? `${cut.trimEnd()}…` : cut;
-}
 
 function startTurn(draft: Draft, id: CommandId, trace: TraceParent | null): void {
   const { model } = draft.state.chat;

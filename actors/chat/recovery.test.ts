@@ -34,6 +34,8 @@ function record(change: Partial<ChatRecord>): ChatRecord {
     epoch: 4 as Epoch,
     sealed: null,
     readNumber: 0,
+    titleSource: null,
+    contextTokens: null,
     nextNumber: 1,
     turn: TURN,
     queue: [],

@@ -2,6 +2,8 @@
 // makes of that. Pure. What a model writes is cleaned and cut, never refused: a title that is a little long is a title.
 
 import type { TextPart } from '../../protocol/content.ts';
+import type { TitleSource } from '../ports.ts';
+import type { Draft } from './draft.ts';
 
 export const TITLE_LIMITS = {
   /** A title that comes later than this is not worth the wait of a request. */
@@ -16,13 +18,18 @@ export const TITLE_LIMITS = {
   titleAnswerBytes: 4 * 1024,
 } as const;
 
-/** Who named the chat. A title gives way to one of a higher rank only; the user's own gives way to the user's. */
-export type TitleSource = 'fallback' | 'generated' | 'user';
-
 const RANK: Readonly<Record<TitleSource, number>> = { fallback: 0, generated: 1, user: 2 };
 
+/** A title gives way to one of a higher rank only; the user's own gives way to the user's. */
 export function givesWay(present: TitleSource | null, next: TitleSource): boolean {
   return present === null || next === 'user' || RANK[present] < RANK[next];
+}
+
+/** Names the chat, unless somebody of a higher rank has. */
+export function nameChat(draft: Draft, title: string, source: TitleSource): void {
+  if (!givesWay(draft.state.titleSource, source)) return;
+  draft.changeChat({ title });
+  draft.change({ titleSource: source });
 }
 
 export const TITLE_PROMPT =

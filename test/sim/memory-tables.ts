@@ -6,6 +6,7 @@ import type {
   CommandRow,
   JournalPack,
   NewMessage,
+  TitleSource,
   TurnRecord,
 } from '../../actors/ports.ts';
 import type { Chat, QueuedMessage } from '../../protocol/content.ts';
@@ -20,6 +21,8 @@ export type ChatRow = {
   turn: TurnRecord | null;
   nextNumber: number;
   readNumber: number;
+  titleSource: TitleSource | null;
+  contextTokens: number | null;
   /** The owner's place in the feed at the last change that shows in a summary; no two chats have the same. */
   feedSeq: number;
   epoch: Epoch;

@@ -104,6 +104,8 @@ function applyPatch(row: ChatRow, patch: ChatPatch): void {
   if (nextNumber !== undefined) row.nextNumber = nextNumber;
   if (readNumber !== undefined) row.readNumber = Math.max(row.readNumber, readNumber);
   if (wakeAtMs !== undefined) row.wakeAtMs = wakeAtMs;
+  if (patch.titleSource !== undefined) row.titleSource = patch.titleSource;
+  if (patch.contextTokens !== undefined) row.contextTokens = patch.contextTokens;
 }
 
 /** Who takes the chats over, and how many commands each record holds at most. */
@@ -126,6 +128,7 @@ export function activate(tables: MemoryTables, { chat, viewer }: Activation, tak
 
 function recordOf(tables: MemoryTables, row: ChatRow, sealed: Position | null, commandsMax: number): ChatRecord {
   const { chat, systemPrompt, fixedSystem, epoch, nextNumber, readNumber, turn, queue, wakeAtMs } = row;
+  const { titleSource, contextTokens } = row;
   const commands = [...tables.commands.values()]
     .filter((command) => command.chat === chat.id)
     .map((command) => command.row)
@@ -138,6 +141,8 @@ function recordOf(tables: MemoryTables, row: ChatRow, sealed: Position | null, c
     sealed,
     nextNumber,
     readNumber,
+    titleSource,
+    contextTokens,
     turn,
     queue,
     openAttempts: [...tables.attempts.values()]
@@ -192,7 +197,8 @@ export function create(tables: MemoryTables, { chat, command, reply }: Creation)
     updated_at: createdAtMs,
   };
   const encoded = reply(created);
-  const row = { ...EMPTY_ROW, ...freshLists(), chat: created, createCommand: command.id, systemPrompt };
+  const titleSource = title === null ? null : ('user' as const);
+  const row = { ...EMPTY_ROW, ...freshLists(), chat: created, createCommand: command.id, systemPrompt, titleSource };
   tables.chats.set(id, row);
   saveCommand(tables, null, { ...command, reply: encoded });
   feed(tables, row);
@@ -204,6 +210,7 @@ const EMPTY_ROW = {
   turn: null,
   nextNumber: 1,
   readNumber: 0,
+  contextTokens: null,
   feedSeq: 0,
   epoch: 0 as Epoch,
   ownerNode: null,

@@ -20,6 +20,7 @@ import {
   takeChat,
   valueOf,
 } from './fixture.ts';
+import { compactionPort } from './port-compaction.ts';
 import { feedPort } from './port-feed.ts';
 import { historyPort } from './port-history.ts';
 
@@ -35,6 +36,7 @@ export function portContract(store: () => ChatStore): void {
   trees(store);
   historyPort(store);
   feedPort(store);
+  compactionPort(store);
 }
 
 function member(owner: OwnerId): Principal {
