@@ -3,20 +3,19 @@
 
 import { createHash, createHmac } from 'node:crypto';
 
-export type Block = { readonly type: string; readonly [key: string]: unknown };
-export type Turn = { readonly role: 'user' | 'assistant'; readonly blocks: readonly Block[] };
+import { type Block, type Turn, canonical, isObject } from './anthropic-block.ts';
+import { pairFault, toolsFault } from './anthropic-tools.ts';
+import type { Conversation } from './scenario-endpoint.ts';
+
 export type Prompt = {
   readonly model: string;
   readonly maxTokens: number;
+  readonly tools: readonly Block[];
+  readonly mayCall: boolean;
   readonly system: readonly Block[];
   readonly turns: readonly Turn[];
 };
 
-export type CacheUsage = { readonly input: number; readonly cacheRead: number; readonly cacheWrite: number };
-
-const CHARS_PER_TOKEN = 4;
-/** Blocks that a breakpoint looks back for an entry. */
-const LOOKBACK_BLOCKS = 20;
 const BREAKPOINTS_MAX = 4;
 
 /** The prompt of a request body, or the sentence with which the API refuses it. */
@@ -31,8 +30,13 @@ export function readPrompt(body: unknown, secret: string): Prompt | string {
   if (typeof system === 'string') return system;
   const turns = readTurns(body['messages']);
   if (typeof turns === 'string') return turns;
-  const prompt: Prompt = { model, maxTokens, system, turns };
-  return breakpointFault(prompt, body['cache_control']) ?? pairFault(turns) ?? thinkingFault(prompt, secret) ?? prompt;
+  const fault = toolsFault(body, turns) ?? pairFault(turns);
+  if (fault !== null) return fault;
+  const tools = ((body['tools'] ?? []) as readonly object[]).map((tool) => ({ type: 'tool', ...tool }));
+  const choice = body['tool_choice'];
+  const mayCall = !isObject(choice) || choice['type'] !== 'none';
+  const prompt: Prompt = { model, maxTokens, tools, mayCall, system, turns };
+  return breakpointFault(prompt, body['cache_control']) ?? thinkingFault(prompt, secret) ?? prompt;
 }
 
 function readTurns(messages: unknown): readonly Turn[] | string {
@@ -80,19 +84,6 @@ function breakpointFault(prompt: Prompt, topLevel: unknown): string | null {
   return count > BREAKPOINTS_MAX ? `a maximum of 4 blocks with cache_control may be provided, found ${count}` : null;
 }
 
-/** Every call is answered in the next message, which begins with the results: all of them, each once. */
-function pairFault(turns: readonly Turn[]): string | null {
-  for (const [i, turn] of turns.entries()) {
-    const calls = turn.blocks.filter((block) => block.type === 'tool_use').map((block) => block['id']);
-    const results = (turns[i + 1]?.blocks ?? []).slice(0, calls.length).map((block) => block['tool_use_id']);
-    if (calls.some((id) => !results.includes(id))) return `messages.${i}: tool_use ids were found without tool_result`;
-    const served = turn.blocks.filter((block) => block.type === 'server_tool_use').map((block) => block['id']);
-    const answers = new Set(turn.blocks.map((block) => block['tool_use_id']));
-    if (served.some((id) => !answers.has(id))) return `messages.${i}: server_tool_use without its result`;
-  }
-  return null;
-}
-
 // -------------------------------------------------------------------------------------------------- thinking
 
 /** A signature over the thinking and everything that came before its message: no state, so any process can check it. */
@@ -109,6 +100,7 @@ export function promptPrefix(prompt: Prompt): string {
 
 function prefixOf(prompt: Prompt, turns: number): string {
   const hash = createHash('sha256');
+  for (const tool of prompt.tools) hash.update(`tool${canonical(tool)}`);
   for (const block of prompt.system) hash.update(`system${canonical(block)}`);
   for (const turn of prompt.turns.slice(0, turns)) {
     for (const block of turn.blocks) hash.update(`${turn.role}${canonical(block)}`);
@@ -135,76 +127,31 @@ function thinkingFault(prompt: Prompt, secret: string): string | null {
 
 const BOUND = 'thinking blocks cannot be modified, or are bound to a different conversation';
 
-// ----------------------------------------------------------------------------------------------------- cache
-
-/** The prompt cache: prefixes by their hash, the newest `entriesMax` of them. */
-export class PromptCache {
-  readonly #entries = new Set<string>();
-  readonly #entriesMax: number;
-
-  constructor(entriesMax: number) {
-    this.#entriesMax = entriesMax;
-  }
-
-  /** What the request costs, and its own prefixes remembered. Without breakpoints nothing is read or written. */
-  account(prompt: Prompt, body: unknown): CacheUsage {
-    const blocks = allBlocks(prompt);
-    const hash = createHash('sha256').update(prompt.model);
-    const prefixes: { readonly id: string; readonly tokens: number }[] = [];
-    let tokens = 0;
-    for (const block of blocks) {
-      tokens += Math.ceil(canonical(block).length / CHARS_PER_TOKEN);
-      prefixes.push({ id: hash.update(canonical(block)).copy().digest('base64'), tokens });
-    }
-    const marked = blocks.flatMap((block, i) => (block['cache_control'] === undefined ? [] : [i]));
-    if (isObject(body) && body['cache_control'] !== undefined) marked.push(blocks.length - 1);
-    const read = Math.max(
-      0,
-      ...marked.map((at) => this.#longest(prefixes.slice(Math.max(0, at + 1 - LOOKBACK_BLOCKS), at + 1))),
-    );
-    const written = Math.max(read, ...marked.map((at) => prefixes[at]?.tokens ?? 0));
-    for (const at of marked) this.#remember(prefixes[at]?.id ?? '');
-    return { input: tokens - written, cacheRead: read, cacheWrite: written - read };
-  }
-
-  #longest(prefixes: readonly { readonly id: string; readonly tokens: number }[]): number {
-    return prefixes.findLast((prefix) => this.#entries.has(prefix.id))?.tokens ?? 0;
-  }
-
-  #remember(id: string): void {
-    this.#entries.delete(id);
-    this.#entries.add(id);
-    if (this.#entries.size <= this.#entriesMax) return;
-    for (const oldest of this.#entries) {
-      this.#entries.delete(oldest);
-      return;
-    }
-  }
-}
-
 // ---------------------------------------------------------------------------------------------------- helpers
 
-/** The text of the last user message; empty when there is none. */
-export function lastUserText(prompt: Prompt): string {
-  const last = prompt.turns.findLast((turn) => turn.role === 'user');
-  return (last?.blocks ?? []).map((block) => (typeof block['text'] === 'string' ? block['text'] : '')).join('\n');
+/** What the user said last, and what the tools said since. */
+export function conversationOf({ turns, mayCall }: Prompt): Conversation {
+  const asked = turns.findLastIndex(
+    ({ role, blocks }) => role === 'user' && blocks.some(({ type }) => type === 'text'),
+  );
+  const since = turns.slice(asked + 1).filter(({ role }) => role === 'user');
+  return {
+    lastUserText: (turns[asked]?.blocks ?? []).map(textOf).join('\n'),
+    results: since.map(({ blocks }) => blocks.filter(({ type }) => type === 'tool_result').map(contentOf)),
+    mayCall,
+  };
 }
 
-export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+function textOf(block: Block): string {
+  return typeof block['text'] === 'string' ? block['text'] : '';
 }
 
-function allBlocks(prompt: Prompt): readonly Block[] {
-  return [...prompt.system, ...prompt.turns.flatMap((turn) => turn.blocks)];
+function contentOf({ content }: Block): string {
+  if (typeof content === 'string') return content;
+  return Array.isArray(content) ? (content as readonly Block[]).map(textOf).join('') : '';
 }
 
-/** Keys in order and without cache markers, which are no part of what a prompt says. */
-function canonical(value: unknown): string {
-  if (Array.isArray(value)) return `[${(value as unknown[]).map(canonical).join(',')}]`;
-  if (!isObject(value)) return JSON.stringify(value) ?? 'null';
-  const keys = Object.keys(value).filter((key) => key !== 'cache_control');
-  return `{${keys
-    .toSorted()
-    .map((key) => `${JSON.stringify(key)}:${canonical(value[key])}`)
-    .join(',')}}`;
+/** In the order of the API's own prompt. */
+export function allBlocks(prompt: Prompt): readonly Block[] {
+  return [...prompt.tools, ...prompt.system, ...prompt.turns.flatMap((turn) => turn.blocks)];
 }

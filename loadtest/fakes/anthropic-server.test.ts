@@ -23,6 +23,10 @@ const text = (content: string, more: object = {}): object => ({ type: 'text', te
 const user = (content: unknown): object => ({ role: 'user', content });
 const assistant = (content: unknown): object => ({ role: 'assistant', content });
 
+const call = (id: string, more: object = {}): object => ({ type: 'tool_use', id, name: 'f', input: {}, ...more });
+const result = (id: string): object => ({ type: 'tool_result', tool_use_id: id, content: 'done' });
+const tool = (name: string): object => ({ name, input_schema: { type: 'object' } });
+
 function post(body: unknown, headers: Readonly<Record<string, string>> = HEADERS): Promise<Response> {
   return fetch(`${fake.url}/v1/messages`, { method: 'POST', headers, body: JSON.stringify(body) });
 }
@@ -83,7 +87,11 @@ describe('validation', () => {
       [hi, assistant([{ type: 'redacted_thinking', data: 'y' }, text('a')]), hi],
       'cannot be modified',
     ],
-    ['an unanswered call', [hi, assistant([{ type: 'tool_use', id: 't' }]), hi], 'without tool_result'],
+    [
+      'tools in the history but not in the request',
+      [hi, assistant([call('t')]), user([result('t')])],
+      'must define tools',
+    ],
     [
       'an unanswered server call',
       [hi, assistant([{ type: 'server_tool_use', id: 't' }, text('a')]), hi],
@@ -98,6 +106,47 @@ describe('validation', () => {
   ])('[fake] %s is refused', async (_, messages, message) => {
     expect(await refusal(ask(messages))).toMatch(/^400 .*invalid_request_error/u);
     expect(await refusal(ask(messages))).toContain(message);
+  });
+
+  const TOOLS = { tools: [{ name: 'f', input_schema: { type: 'object' } }] };
+  const asked = assistant([text('I look'), call('1'), call('2')]);
+  test.each([
+    ['an unanswered call', [hi, assistant([call('1')]), hi], 'without `tool_result` blocks immediately after: 1'],
+    ['a call at the end', [hi, assistant([call('1')]), user([text('x'), result('1')])], 'immediately after: 1'],
+    ['a call answered in part', [hi, asked, user([result('2'), text('x')])], 'immediately after: 1'],
+    ['a result behind a text', [hi, asked, user([result('1'), text('x'), result('2')])], 'immediately after: 2'],
+    ['a result too late', [hi, assistant([call('1')]), hi, assistant('a'), user([result('1')])], 'immediately after'],
+    ['a call answered twice', [hi, assistant([call('1')]), user([result('1'), result('1')])], 'a single result'],
+    ['a result without its call', [user([result('1')])], 'unexpected `tool_use_id`'],
+    ['one id for two calls', [hi, assistant([call('1'), call('1')]), user([result('1')])], 'ids must be unique'],
+    ['an id of odd characters', [hi, assistant([call('a b')]), user([result('a b')])], 'should match pattern'],
+    [
+      'an input that is no object',
+      [hi, assistant([call('1', { input: 'x' })]), user([result('1')])],
+      'valid dictionary',
+    ],
+    ['a call of the user', [user([text('a'), call('1')])], 'only be in `assistant`'],
+    ['a result of the assistant', [hi, assistant([text('a'), result('1')]), hi], 'only be in `user`'],
+  ])('[fake] %s is refused', async (_, messages, message) => {
+    const refused = await refusal(ask(messages, TOOLS));
+    expect(refused).toMatch(/^400 .*invalid_request_error/u);
+    expect(refused).toContain(message);
+  });
+
+  test.each([
+    ['in any order, a text behind them', [hi, asked, user([result('2'), result('1'), text('and now?')])]],
+    ['in messages that the API joins', [hi, asked, user([result('1')]), user([result('2'), text('go on')])]],
+  ])('[fake] answered calls are accepted: %s', async (_, messages) => {
+    expect(await refusal(ask(messages, TOOLS))).toMatch(/^200 /u);
+  });
+
+  test.each([
+    ['two of one name', { tools: [tool('f'), tool('f')] }, 'must be unique'],
+    ['a name with a dot', { tools: [tool('a.b')] }, 'should match pattern'],
+    ['a schema of a string', { tools: [{ name: 'f', input_schema: { type: 'string' } }] }, 'input_schema.type'],
+    ['a choice without tools', { tool_choice: { type: 'none' } }, 'only be specified while providing tools'],
+  ])('[fake] tools are looked at: %s is refused', async (_, more, message) => {
+    expect(await refusal(ask([hi], more))).toContain(message);
   });
 
   test('[fake] a body that does not stream, is no JSON, has no model or no tokens is refused', async () => {
@@ -148,6 +197,30 @@ describe('behaviour', () => {
     ]);
   });
 
+  test('[fake] calls of tools, in as many steps as the directive says, then what the tools said', async () => {
+    const asks = user('fake: call=f args="{\\"city\\":\\"Bern\\"}" call=g steps=2 echo=1 tokens=0');
+    const step = async (messages: readonly unknown[], more: object = {}): Promise<readonly Event[]> =>
+      events(ask([asks, ...messages], { tools: [tool('f'), tool('g')], ...more }));
+    const first = await step([]);
+    const starts = first.filter(({ type }) => type === 'content_block_start').map((start) => start['content_block']);
+    expect(starts).toMatchObject([
+      { type: 'tool_use', name: 'f', input: {} },
+      { type: 'tool_use', name: 'g', input: {} },
+    ]);
+    const pieces = first.flatMap(({ index, delta }) =>
+      index === 0 && delta !== undefined ? [delta as { partial_json: string }] : [],
+    );
+    expect(pieces.map((piece) => piece.partial_json).join('')).toBe('{"city":"Bern"}');
+    expect(first.at(-2)).toMatchObject({ delta: { stop_reason: 'tool_use' } });
+    const round = (id: string): readonly object[] => [assistant([call(id)]), user([result(id)])];
+    expect((await step(round('1'))).at(-2)).toMatchObject({ delta: { stop_reason: 'tool_use' } });
+    const last = await step([...round('1'), ...round('2')]);
+    expect(last.at(-2)).toMatchObject({ delta: { stop_reason: 'end_turn' } });
+    expect(JSON.stringify(last)).toContain('"text":"done"');
+    const none = await step(round('1'), { tool_choice: { type: 'none' } });
+    expect(none.at(-2)).toMatchObject({ delta: { stop_reason: 'end_turn' } });
+  });
+
   test('[fake] max_tokens cuts the text', async () => {
     const streamed = await events(ask([user('fake: tokens=9')], { max_tokens: 3 }));
     expect(streamed.filter((event) => event.type === 'content_block_delta')).toHaveLength(3);
@@ -191,7 +264,7 @@ describe('behaviour', () => {
   test('[fake] prefixes that were marked are read from the cache the next time', async () => {
     const usage = async (messages: readonly unknown[]): Promise<unknown> => {
       const [start] = await events(
-        ask(messages, { cache_control: { type: 'ephemeral' }, system: 'a system prompt of its own' }),
+        ask(messages, { cache_control: { type: 'ephemeral' }, system: 'a system prompt of its own '.repeat(200) }),
       );
       return (start?.['message'] as { usage: unknown } | undefined)?.usage;
     };
@@ -199,6 +272,37 @@ describe('behaviour', () => {
     expect(first).toMatchObject({ input_tokens: 0, cache_read_input_tokens: 0 });
     const second = await usage([user('one'), assistant('two'), user('three')]);
     expect(second).toMatchObject({ input_tokens: 0, cache_read_input_tokens: first['cache_creation_input_tokens'] });
+  });
+
+  test('[fake] prefixes below the minimum are not cached, and nobody is told', async () => {
+    const short = { cache_control: { type: 'ephemeral' }, model: 'short' };
+    for (const messages of [[user('one')], [user('one'), assistant('two'), user('three')]]) {
+      const [start] = await events(ask(messages, short));
+      const message = start?.['message'] as { usage: Record<string, number> } | undefined;
+      expect(message?.usage).toMatchObject({ cache_read_input_tokens: 0, cache_creation_input_tokens: 0 });
+    }
+  });
+
+  test('[fake] a breakpoint looks back over 20 blocks: behind more than that a prefix is lost, and the books show it', async () => {
+    const lonely = await startFakeAnthropic();
+    const system = [{ type: 'text', text: 'a long system prompt '.repeat(300) }];
+    const say = async (blocks: number): Promise<void> => {
+      const texts = Array.from({ length: blocks }, (_, i) => text(`${i}`));
+      const body = { model: 'm', max_tokens: 9, stream: true, system, messages: [user(texts)] };
+      const marked = JSON.stringify({ ...body, cache_control: { type: 'ephemeral' } });
+      await (await fetch(`${lonely.url}/v1/messages`, { method: 'POST', headers: HEADERS, body: marked })).text();
+    };
+    await say(1);
+    await say(20);
+    expect(lonely.cache['anthropic']).toMatchObject({ requests: 2 });
+    const after20 = lonely.cache['anthropic'];
+    expect(after20?.read).toBeGreaterThan(1_024);
+    expect(after20?.read).toBe(after20?.readable);
+    await say(60);
+    const books = (await (await fetch(`${lonely.url}/_fake/cache`)).json()) as typeof lonely.cache;
+    expect(books['anthropic']?.read).toBe(after20?.read);
+    expect(books['anthropic']?.readable).toBeGreaterThan(after20?.readable ?? 0);
+    await lonely.stop();
   });
 
   test('[fake] other processes can ask what came in', async () => {

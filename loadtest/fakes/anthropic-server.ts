@@ -3,7 +3,8 @@
 
 import type { IncomingHttpHeaders } from 'node:http';
 
-import { PromptCache, lastUserText, promptPrefix, readPrompt, sign } from './anthropic-prompt.ts';
+import { ANTHROPIC_CACHE_MINIMUM, PromptCache } from './anthropic-cache.ts';
+import { conversationOf, promptPrefix, readPrompt, sign } from './anthropic-prompt.ts';
 import { ANTHROPIC_STATUSES } from './anthropic-statuses.ts';
 import { type StepContext, event, messageSteps } from './anthropic-steps.ts';
 import { RECORDED_MAX } from './fake-server.ts';
@@ -18,6 +19,8 @@ export type AnthropicProtocolOptions = {
   readonly apiKey?: string;
   /** What a request without a directive gets. */
   readonly defaults?: Partial<Scenario>;
+  /** Shorter prefixes are not cached. */
+  readonly cacheMinimumTokens?: number;
 };
 
 const SECRET = 'fake-anthropic';
@@ -31,9 +34,12 @@ export async function startFakeAnthropic(
   return fake;
 }
 
-export function anthropicProtocol({ apiKey, defaults = {} }: AnthropicProtocolOptions): Protocol<StepContext> {
-  const cache = new PromptCache(RECORDED_MAX);
+export function anthropicProtocol(options: AnthropicProtocolOptions): Protocol<StepContext> {
+  const { apiKey, defaults = {}, cacheMinimumTokens = ANTHROPIC_CACHE_MINIMUM } = options;
+  const cache = new PromptCache(RECORDED_MAX, cacheMinimumTokens);
   return {
+    name: 'anthropic',
+    cache: () => cache.books.totals,
     speaks: (path) => path === '/v1/messages',
     requestIdHeader: 'request-id',
     vocabulary: { statuses: ANTHROPIC_STATUSES, words: {} },
@@ -46,13 +52,14 @@ export function anthropicProtocol({ apiKey, defaults = {} }: AnthropicProtocolOp
       if (typeof prompt === 'string') return { status: 400, type: 'invalid_request_error', message: prompt };
       const prefix = promptPrefix(prompt);
       const context: StepContext = {
+        number,
         messageId: `msg_fake_${number}`,
         model: prompt.model,
         usage: cache.account(prompt, body),
         maxTokens: prompt.maxTokens,
         sign: (thinking) => sign(thinking, prefix, SECRET),
       };
-      return { context, lastUserText: lastUserText(prompt) };
+      return { context, conversation: conversationOf(prompt) };
     },
     refusalBody: ({ type, message, code = null }, id) => {
       const details = code === null ? null : { error_code: code };

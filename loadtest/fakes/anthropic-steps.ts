@@ -1,11 +1,13 @@
 // A message of the Anthropic API as the list of things that the server does, one after the other. Tests with odd wishes
 // write such a list themselves.
 
-import type { CacheUsage } from './anthropic-prompt.ts';
+import type { CacheUsage } from './anthropic-cache.ts';
 import type { Step } from './player.ts';
-import { type Scenario, scenarioDeltas, thinkingDeltas } from './scenario.ts';
+import { type Scenario, type ScenarioCall, argumentDeltas, scenarioDeltas, thinkingDeltas } from './scenario.ts';
 
 export type StepContext = {
+  /** Of the request: ids of calls are made of it. */
+  readonly number: number;
   readonly messageId: string;
   readonly model: string;
   readonly usage: CacheUsage;
@@ -104,8 +106,26 @@ export function* messageSteps(scenario: Scenario, context: StepContext): Generat
   }
   const thinking = thinkingDeltas(scenario);
   if (scenario.thinking.kind !== 'none') yield* thinkingBlock(index++, scenario, context);
-  yield* textBlock(index, text);
-  yield* messageEnd(context, isCut ? 'max_tokens' : scenario.stopReason, thinking.length + text.length + 1);
+  if (text.length > 0 || scenario.calls.length === 0) yield* textBlock(index++, text);
+  for (const [i, call] of scenario.calls.entries()) {
+    yield* callBlock(index++, `toolu_fake_${context.number}_${i}`, call);
+  }
+  const args = scenario.calls.flatMap(argumentDeltas);
+  yield* messageEnd(context, stopReasonOf(scenario, isCut), thinking.length + text.length + args.length + 1);
+}
+
+function stopReasonOf({ calls, stopReason }: Scenario, isCut: boolean): string {
+  if (isCut) return 'max_tokens';
+  return calls.length > 0 && stopReason === 'end_turn' ? 'tool_use' : stopReason;
+}
+
+/** A call, its arguments in fragments. */
+export function callBlock(index: number, id: string, call: ScenarioCall): readonly Step[] {
+  return block(
+    index,
+    { type: 'tool_use', id, name: call.name, input: {}, caller: { type: 'direct' } },
+    argumentDeltas(call).map((piece) => ({ type: 'input_json_delta', partial_json: piece })),
+  );
 }
 
 function thinkingBlock(index: number, scenario: Scenario, context: StepContext): readonly Step[] {

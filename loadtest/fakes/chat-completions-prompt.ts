@@ -1,7 +1,8 @@
 // What servers of the Chat Completions protocol look at in a request before they answer, and stricter than any one of them
 // where they differ: fields that only some know are refused by all, so that a bad prompt of ours is seen.
 
-import { isObject } from './anthropic-prompt.ts';
+import { isObject } from './anthropic-block.ts';
+import type { Conversation } from './scenario-endpoint.ts';
 
 export type Dialect = 'openai' | 'vllm' | 'ollama';
 
@@ -10,13 +11,13 @@ export type ChatPrompt = {
   /** Null: the server decides. */
   readonly maxTokens: number | null;
   readonly includesUsage: boolean;
-  readonly promptTokens: number;
-  readonly lastUserText: string;
+  /** Tools and messages, for counting and caching. */
+  readonly prompt: string;
+  readonly conversation: Conversation;
 };
 
 type Message = Readonly<Record<string, unknown>>;
 
-const CHARS_PER_TOKEN = 4;
 const REQUEST_FIELDS = ['model', 'messages', 'stream', 'stream_options', 'max_tokens', 'tools', 'tool_choice'];
 const MESSAGE_FIELDS: Readonly<Record<string, readonly string[]>> = {
   system: ['role', 'content'],
@@ -43,15 +44,41 @@ export function readChatPrompt(body: unknown, dialect: Dialect): ChatPrompt | st
     if (fault !== null) return `messages.[${i}]: ${fault}`;
     read.push(message as Message);
   }
-  const fault = callFault(read) ?? (dialect === 'vllm' ? templateFault(read) : null);
+  const fault = toolsFault(body) ?? callFault(read) ?? (dialect === 'vllm' ? templateFault(read) : null);
   if (fault !== null) return fault;
   return {
     model,
     maxTokens,
     includesUsage: isObject(options) && options['include_usage'] === true,
-    promptTokens: Math.ceil(JSON.stringify(messages).length / CHARS_PER_TOKEN),
-    lastUserText: textOf(read.findLast((message) => message['role'] === 'user')),
+    prompt: JSON.stringify([body['tools'] ?? [], messages]),
+    conversation: { ...conversationOf(read), mayCall: body['tool_choice'] !== 'none' },
   };
+}
+
+function conversationOf(messages: readonly Message[]): Pick<Conversation, 'lastUserText' | 'results'> {
+  const asked = messages.findLastIndex((message) => message['role'] === 'user');
+  const results: string[][] = [];
+  for (const message of messages.slice(asked + 1)) {
+    if (message['role'] === 'assistant' && message['tool_calls'] !== undefined) results.push([]);
+    if (message['role'] === 'tool') results.at(-1)?.push(textOf(message));
+  }
+  return { lastUserText: textOf(messages[asked]), results };
+}
+
+const TOOL_NAME = /^[a-zA-Z0-9_-]{1,64}$/u;
+
+function toolsFault({ tools, tool_choice: choice }: Message): string | null {
+  if (tools === undefined)
+    return choice === undefined ? null : "'tool_choice' is only allowed when 'tools' are specified";
+  if (!Array.isArray(tools) || tools.length === 0) return "[] is too short - 'tools'";
+  for (const [i, tool] of (tools as readonly unknown[]).entries()) {
+    const called = isObject(tool) && tool['type'] === 'function' ? tool['function'] : null;
+    if (!isObject(called)) return `tools.[${i}]: not a function`;
+    const { name, parameters } = called;
+    if (typeof name !== 'string' || !TOOL_NAME.test(name)) return `tools.[${i}].function.name: does not match`;
+    if (!isObject(parameters) || parameters['type'] !== 'object') return `tools.[${i}].function.parameters: no object`;
+  }
+  return null;
 }
 
 function textOf(message: Message | undefined): string {

@@ -3,9 +3,11 @@
 
 import { type ChatContext, CHAT_WORDS, DONE, answerSteps } from './chat-completions-steps.ts';
 import { type Dialect, readChatPrompt } from './chat-completions-prompt.ts';
+import { RECORDED_MAX } from './fake-server.ts';
 import type { Step } from './player.ts';
+import { PrefixCache } from './prefix-cache.ts';
 import type { Scenario, Statuses } from './scenario.ts';
-import { FakeProvider, type Protocol, type Received, type Refusal } from './scenario-endpoint.ts';
+import { type Accepted, FakeProvider, type Protocol, type Received, type Refusal } from './scenario-endpoint.ts';
 
 export type FakeChatCompletions = FakeProvider<ChatContext>;
 
@@ -54,6 +56,9 @@ export const CHAT_STATUSES: Statuses = {
   '529': [529, 'overloaded_error', 'overloaded'],
 };
 
+/** The beginning of a prompt that finds its server and so its cache. */
+const KEY_CHARS = 1_024;
+
 const PATH = /^\/(?:(vllm|ollama)\/)?v1\/chat\/completions$/u;
 
 /** Listens on 127.0.0.1; port 0: any free one. */
@@ -66,13 +71,16 @@ export async function startFakeChatCompletions(
 }
 
 export function chatCompletionsProtocol(options: ChatProtocolOptions): Protocol<ChatContext> {
+  const cache = new PrefixCache(RECORDED_MAX);
   return {
+    name: 'chat_completions',
+    cache: () => cache.books.totals,
     speaks: (path) => PATH.test(path),
     requestIdHeader: 'x-request-id',
     vocabulary: { statuses: CHAT_STATUSES, words: CHAT_WORDS },
     ping: new TextEncoder().encode(': ping\n\n'),
     defaults: { stopReason: 'stop', ...options.defaults },
-    receive: (received) => receive(received, options),
+    receive: (received) => receive(received, options, cache),
     refusalBody: ({ type, message, code = null }) => ({ error: { message, type, param: null, code } }),
     message: answerSteps,
     errorEvent,
@@ -82,7 +90,8 @@ export function chatCompletionsProtocol(options: ChatProtocolOptions): Protocol<
 function receive(
   { number, method, path, headers, body }: Received,
   { apiKey, contextTokens }: ChatProtocolOptions,
-): { readonly context: ChatContext; readonly lastUserText: string } | Refusal {
+  cache: PrefixCache,
+): Accepted<ChatContext> | Refusal {
   const type = 'invalid_request_error';
   if (apiKey !== undefined && headers.authorization !== `Bearer ${apiKey}`) {
     return { status: 401, type, message: 'Incorrect API key provided', code: 'invalid_api_key' };
@@ -91,13 +100,15 @@ function receive(
   const dialect: Dialect = path.startsWith('/vllm/') ? 'vllm' : path.startsWith('/ollama/') ? 'ollama' : 'openai';
   const prompt = readChatPrompt(body, dialect);
   if (typeof prompt === 'string') return { status: 400, type, message: prompt };
-  const { lastUserText, ...rest } = prompt;
-  const asked = prompt.promptTokens + (prompt.maxTokens ?? 0);
+  const { conversation, prompt: text, ...rest } = prompt;
+  // There is no key: a chat is known by how it begins.
+  const { inputTokens, cachedTokens } = cache.account(`${prompt.model} ${text.slice(0, KEY_CHARS)}`, text);
+  const asked = inputTokens + (prompt.maxTokens ?? 0);
   if (contextTokens !== undefined && asked > contextTokens && dialect !== 'ollama') {
     const message = `This model's maximum context length is ${contextTokens} tokens. However, you requested ${asked} tokens.`;
     return { status: 400, type, message, code: dialect === 'openai' ? 'context_length_exceeded' : 400 };
   }
-  return { context: { ...rest, number, dialect }, lastUserText };
+  return { context: { ...rest, number, dialect, promptTokens: inputTokens, cachedTokens }, conversation };
 }
 
 /** vLLM names the status as a number, and ends in order all the same. */

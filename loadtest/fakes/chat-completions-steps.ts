@@ -3,13 +3,15 @@
 
 import type { Dialect } from './chat-completions-prompt.ts';
 import type { Step } from './player.ts';
-import { type Scenario, scenarioDeltas, thinkingDeltas } from './scenario.ts';
+import { type Scenario, type ScenarioCall, argumentDeltas, scenarioDeltas, thinkingDeltas } from './scenario.ts';
 
 export type ChatContext = {
   readonly dialect: Dialect;
   readonly number: number;
   readonly model: string;
   readonly promptTokens: number;
+  /** Of `promptTokens`: read from the cache. */
+  readonly cachedTokens: number;
   readonly maxTokens: number | null;
   readonly includesUsage: boolean;
 };
@@ -22,8 +24,6 @@ export const CHAT_WORDS: Readonly<Record<string, RegExp>> = {
   cached: /^\d{1,6}$/u,
   /** Of chunks and calls; not `given`: as servers send them that make none. */
   ids: /^(?:given|null|absent)$/u,
-  /** How many tools the model calls. */
-  calls: /^\d{1,2}$/u,
   /** The text comes as a refusal. */
   refusal: /^1$/u,
   /** `none`: the body ends without `[DONE]`. */
@@ -33,7 +33,6 @@ export const CHAT_WORDS: Readonly<Record<string, RegExp>> = {
 export const DONE: Step = { do: 'bytes', bytes: new TextEncoder().encode('data: [DONE]\n\n') };
 
 type EventStep = Extract<Step, { readonly do: 'event' }>;
-type Call = { readonly id: string; readonly name: string; readonly args: string };
 
 /** A chunk with one choice. */
 export function chunk(context: ChatContext, choice: object, more: object = {}): EventStep {
@@ -81,7 +80,7 @@ function* plainSteps(scenario: Scenario, context: ChatContext): Generator<Step> 
   const whole = scenarioDeltas(scenario);
   const pieces = whole.slice(0, context.maxTokens ?? whole.length);
   const thoughts = thinkingDeltas(scenario);
-  const cached = Number(words['cached'] ?? 0);
+  const cached = Number(words['cached'] ?? context.cachedTokens);
   const mode = context.includesUsage ? (words['usage'] ?? 'last') : 'none';
   let completion = 0;
   const running = (): object => {
@@ -97,9 +96,9 @@ function* plainSteps(scenario: Scenario, context: ChatContext): Generator<Step> 
     if (words['refusal'] === '1') yield { ...chunk(context, { delta: { refusal: piece } }, running()), at: 'delta' };
     else yield text(context, piece, running());
   }
-  const calls = toolCalls(Number(words['calls'] ?? 0));
+  const { calls } = scenario;
   yield* callSteps(context, calls);
-  const natural = calls.length > 0 ? 'tool_calls' : scenario.stopReason;
+  const natural = calls.length > 0 && scenario.stopReason === 'stop' ? 'tool_calls' : scenario.stopReason;
   const usage = usageOf(context, thoughts.length + pieces.length + calls.length, cached);
   yield finish(context, pieces.length < whole.length ? 'length' : natural, mode === 'finish' ? { usage } : {});
   if (mode === 'last' || mode === 'every') yield data(context, { choices: [], usage });
@@ -119,18 +118,13 @@ function reasoning(context: ChatContext, thought: string, more: object): Step {
   return { ...chunk(context, { delta: withRole(context, delta) }, more), at: 'delta' };
 }
 
-function toolCalls(count: number): readonly Call[] {
-  return Array.from({ length: count }, (_, i) => {
-    return { id: `call_fake_${i}`, name: `tool_${i + 1}`, args: JSON.stringify({ n: i, path: '/tmp/größe' }) };
-  });
-}
-
 /** In fragments, the id in the first alone; vLLM says null in the others; Ollama sends whole calls, all of them in one. */
-function* callSteps(context: ChatContext, calls: readonly Call[]): Generator<Step> {
+function* callSteps(context: ChatContext, calls: readonly ScenarioCall[]): Generator<Step> {
   if (calls.length === 0) return;
+  const idOf = (i: number): string => `call_fake_${context.number}_${i}`;
   if (context.dialect === 'ollama') {
-    const whole = calls.map(({ id, name, args }) => ({
-      id,
+    const whole = calls.map(({ name, args }, i) => ({
+      id: idOf(i),
       index: 0,
       type: 'function',
       function: { name, arguments: args },
@@ -139,12 +133,13 @@ function* callSteps(context: ChatContext, calls: readonly Call[]): Generator<Ste
     return;
   }
   const rest = context.dialect === 'vllm' ? { id: null, type: null } : {};
-  for (const [index, { id, name, args }] of calls.entries()) {
-    const first = { index, id, type: 'function', function: { name, arguments: '' } };
+  for (const [index, call] of calls.entries()) {
+    const { name } = call;
+    const first = { index, id: idOf(index), type: 'function', function: { name, arguments: '' } };
     yield chunk(context, { delta: { tool_calls: [first] } });
-    for (const piece of args.match(/.{1,5}/gsu) ?? []) {
+    for (const piece of argumentDeltas(call)) {
       const called = { ...(context.dialect === 'vllm' ? { name: null } : {}), arguments: piece };
-      yield chunk(context, { delta: { tool_calls: [{ index, ...rest, function: called }] } });
+      yield { ...chunk(context, { delta: { tool_calls: [{ index, ...rest, function: called }] } }), at: 'delta' };
     }
   }
 }

@@ -2,6 +2,7 @@
 
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
 
+import type { CacheTotals } from './cache-books.ts';
 import { wasHungUp } from './player.ts';
 
 /** One protocol that a server speaks. */
@@ -9,6 +10,8 @@ export type Endpoint = {
   /** Asked in their order; the first that says yes answers. */
   speaks(path: string): boolean;
   answer(exchange: Exchange): Promise<void>;
+  /** What its prompt cache read so far. */
+  readonly cacheTotals: readonly [protocol: string, totals: CacheTotals];
 };
 
 export type Exchange = {
@@ -71,6 +74,11 @@ export class FakeServer {
     return this.#requests;
   }
 
+  /** What the prompt cache of each protocol read, and could have read, so far. */
+  get cache(): Readonly<Record<string, CacheTotals>> {
+    return Object.fromEntries(this.#endpoints.map(({ cacheTotals }) => cacheTotals));
+  }
+
   /** The next request that its client leaves before the end, from now on. */
   nextAbort(): Promise<AbortedRequest> {
     return new Promise((resolve) => this.#abortWaiters.push(resolve));
@@ -104,6 +112,10 @@ export class FakeServer {
         return { number, receivedAtMs, path: asked, ended, body };
       });
       response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(requests));
+      return;
+    }
+    if (request.method === 'GET' && path === '/_fake/cache') {
+      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(this.cache));
       return;
     }
     const rawBody = await readBody(request);

@@ -2,7 +2,7 @@
 
 import { createHmac } from 'node:crypto';
 
-import type { Refusal } from './scenario-endpoint.ts';
+import type { Conversation, Refusal } from './scenario-endpoint.ts';
 
 export type ResponsesRequest = {
   readonly model: string;
@@ -11,9 +11,9 @@ export type ResponsesRequest = {
   /** Deltas carry random padding unless the request says no. */
   readonly obfuscation: boolean;
   readonly cacheKey: string;
-  /** Instructions and input, for counting and caching. */
+  /** Tools, instructions and input, for counting and caching. */
   readonly prompt: string;
-  readonly lastUserText: string;
+  readonly conversation: Conversation;
 };
 
 type JsonObject = { readonly [key: string]: unknown };
@@ -29,6 +29,9 @@ const PARAMETERS = new Set([
   'stream_options',
   'background',
   'include',
+  'tools',
+  'tool_choice',
+  'parallel_tool_calls',
 ]);
 const CACHE_KEY_MAX = 64;
 const OUTPUT_TOKENS_MIN = 16;
@@ -49,7 +52,7 @@ export function readResponsesRequest(body: unknown, secret: string): ResponsesRe
   if (typeof cacheKey !== 'string' || cacheKey.length > CACHE_KEY_MAX) {
     return bad("Invalid 'prompt_cache_key': string too long.", 'string_above_max_length');
   }
-  const fault = inputFault(body['input'], secret);
+  const fault = toolsFault(body) ?? inputFault(body['input'], secret);
   if (fault !== null) return fault;
   const options = isObject(body['stream_options']) ? body['stream_options'] : {};
   return {
@@ -58,8 +61,8 @@ export function readResponsesRequest(body: unknown, secret: string): ResponsesRe
     maxTokens: limit,
     obfuscation: options['include_obfuscation'] !== false,
     cacheKey,
-    prompt: JSON.stringify([body['instructions'] ?? '', body['input']]),
-    lastUserText: lastUserText(body['input']),
+    prompt: JSON.stringify([body['tools'] ?? [], body['instructions'] ?? '', body['input']]),
+    conversation: { ...conversationOf(body['input']), mayCall: body['tool_choice'] !== 'none' },
   };
 }
 
@@ -75,6 +78,36 @@ const BELOW = 'integer_below_min_value';
 function bad(message: string, code: string | null): Refusal {
   return { status: 400, type: 'invalid_request_error', message, code };
 }
+
+const TOOL_NAME = /^[a-zA-Z0-9_-]{1,64}$/u;
+
+function toolsFault({ tools, tool_choice: choice }: JsonObject): Refusal | null {
+  const list: readonly unknown[] = Array.isArray(tools) ? tools : [];
+  if (choice !== undefined && list.length === 0) {
+    return bad("Tool choice 'auto' must be specified with 'tools' parameter.", null);
+  }
+  const names = new Set<string>();
+  for (const [i, tool] of list.entries()) {
+    const at = `tools[${i}]`;
+    if (!isObject(tool) || tool['type'] !== 'function') return bad(`Invalid value for '${at}.type'.`, 'invalid_value');
+    const { name, parameters, strict } = tool;
+    if (typeof name !== 'string' || !TOOL_NAME.test(name)) {
+      return bad(`Invalid '${at}.name': string does not match pattern.`, 'invalid_value');
+    }
+    if (names.has(name)) return bad(`Duplicate tool name '${name}'.`, 'invalid_value');
+    names.add(name);
+    if (!isObject(parameters) || parameters['type'] !== 'object') {
+      return bad(`Invalid schema for function '${name}': schema must be a JSON Schema of 'type: "object"'.`, SCHEMA);
+    }
+    if (strict !== false && parameters['additionalProperties'] !== false) {
+      const why = "'additionalProperties' is required to be supplied and to be false.";
+      return bad(`Invalid schema for function '${name}': In context=(), ${why}`, SCHEMA);
+    }
+  }
+  return null;
+}
+
+const SCHEMA = 'invalid_function_parameters';
 
 function inputFault(input: unknown, secret: string): Refusal | null {
   if (typeof input === 'string') return input === '' ? emptyInput() : null;
@@ -117,15 +150,34 @@ function itemFault(item: JsonObject, place: Place): Refusal | null {
     case 'reasoning':
       return reasoningFault(item, place);
     case 'function_call':
-      called.set(callId, false);
-      return null;
+      return callFault(item, place);
     case 'function_call_output':
       if (!called.has(callId)) return bad(`No tool call found for function call output with call_id ${callId}.`, null);
+      if (called.get(callId) === true) return bad(`Duplicate function call output for call_id ${callId}.`, null);
+      if (typeof item['output'] !== 'string')
+        return bad(`Missing required parameter: 'input[${index}].output'.`, MISSING);
       called.set(callId, true);
       return null;
     default:
       return bad(`Invalid value: '${String(item['type'])}' for 'input[${index}].type'.`, 'invalid_value');
   }
+}
+
+const CALL_ID_MAX = 64;
+
+function callFault(item: JsonObject, { index, called }: Place): Refusal | null {
+  const { call_id: id, name, arguments: args } = item;
+  if (typeof id !== 'string' || id === '')
+    return bad(`Missing required parameter: 'input[${index}].call_id'.`, MISSING);
+  if (id.length > CALL_ID_MAX)
+    return bad(`Invalid 'input[${index}].call_id': string too long.`, 'string_above_max_length');
+  if (called.has(id)) return bad(`Duplicate function call with call_id ${id}.`, null);
+  if (typeof name !== 'string' || !TOOL_NAME.test(name)) {
+    return bad(`Invalid 'input[${index}].name': string does not match pattern.`, 'invalid_value');
+  }
+  if (typeof args !== 'string') return bad(`Missing required parameter: 'input[${index}].arguments'.`, MISSING);
+  called.set(id, false);
+  return null;
 }
 
 function messageFault(item: JsonObject, index: number): Refusal | null {
@@ -165,11 +217,21 @@ function reasoningFault(item: JsonObject, { index, next, secret }: Place): Refus
   return follows ? null : bad("Item of type 'reasoning' was provided without its required following item.", null);
 }
 
-function lastUserText(input: unknown): string {
-  if (typeof input === 'string') return input;
-  const items: readonly unknown[] = Array.isArray(input) ? input : [];
-  const last = items.findLast((item) => isObject(item) && item['role'] === 'user');
-  const content: unknown = isObject(last) ? last['content'] : '';
+function conversationOf(input: unknown): Pick<Conversation, 'lastUserText' | 'results'> {
+  if (typeof input === 'string') return { lastUserText: input, results: [] };
+  const items = (Array.isArray(input) ? (input as readonly unknown[]) : []).filter(isObject);
+  const asked = items.findLastIndex((item) => item['role'] === 'user');
+  const results: string[][] = [];
+  for (const [i, item] of items.entries()) {
+    if (i <= asked || item['type'] !== 'function_call_output') continue;
+    if (items[i - 1]?.['type'] === 'function_call_output') results.at(-1)?.push(String(item['output']));
+    else results.push([String(item['output'])]);
+  }
+  return { lastUserText: textOf(items[asked]), results };
+}
+
+function textOf(item: JsonObject | undefined): string {
+  const content = item?.['content'];
   if (typeof content === 'string') return content;
   const parts: readonly unknown[] = Array.isArray(content) ? content : [];
   return parts.map((part) => (isObject(part) && typeof part['text'] === 'string' ? part['text'] : '')).join('');

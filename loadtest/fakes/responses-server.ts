@@ -1,8 +1,10 @@
 // A fake of OpenAI's Responses API over real HTTP: it streams, validates, caches, runs in the background and fails like the
 // real one, on demand.
 
+import type { CacheTotals } from './cache-books.ts';
 import { type Endpoint, type Exchange, FakeServer, RECORDED_MAX } from './fake-server.ts';
 import { play } from './player.ts';
+import { PrefixCache } from './prefix-cache.ts';
 import { readResponsesRequest, seal } from './responses-input.ts';
 import { type PaidResponse, ResponseRuns } from './responses-runs.ts';
 import { RESPONSES_STATUSES } from './responses-statuses.ts';
@@ -28,7 +30,6 @@ export type Retrieval =
   | 'gone';
 
 const SECRET = 'fake-openai';
-const CHARS_PER_TOKEN = 4;
 const PATH = /^\/v1\/responses(?:\/(?<id>[\w-]+)(?<cancel>\/cancel)?)?$/u;
 
 export class ResponsesEndpoint implements Endpoint {
@@ -36,8 +37,7 @@ export class ResponsesEndpoint implements Endpoint {
   readonly #runs = new ResponseRuns();
   readonly #scenarios: ScenarioEndpoint<ResponsesContext>;
   readonly #retrievals: Retrieval[] = [];
-  /** What of a chat's prompt is cached: the latest one by its key. */
-  readonly #cache = new Map<string, string>();
+  readonly #cache = new PrefixCache(RECORDED_MAX);
 
   constructor(options: ResponsesOptions = {}) {
     this.#options = options;
@@ -51,6 +51,10 @@ export class ResponsesEndpoint implements Endpoint {
 
   speaks(path: string): boolean {
     return PATH.test(path) || path === '/_fake/paid';
+  }
+
+  get cacheTotals(): readonly [protocol: string, totals: CacheTotals] {
+    return this.#scenarios.cacheTotals;
   }
 
   enqueue(...plans: readonly Plan<ResponsesContext>[]): void {
@@ -109,6 +113,8 @@ export class ResponsesEndpoint implements Endpoint {
 
   #protocol(): Protocol<ResponsesContext> {
     return {
+      name: 'openai',
+      cache: () => this.#cache.books.totals,
       speaks: (path) => PATH.test(path),
       requestIdHeader: 'x-request-id',
       vocabulary: { statuses: RESPONSES_STATUSES, words: { code: /^\w{1,64}$/u } },
@@ -119,14 +125,14 @@ export class ResponsesEndpoint implements Endpoint {
         if (fault !== null) return fault;
         if (method !== 'POST') return { status: 405, type: 'invalid_request_error', message: 'Method not allowed' };
         const request = readResponsesRequest(body, SECRET);
-        if (!('lastUserText' in request)) return request;
+        if (!('conversation' in request)) return request;
         const context: ResponsesContext = {
           ...request,
-          ...this.#count(request.cacheKey, request.prompt),
+          ...this.#cache.account(`${request.model} ${request.cacheKey || number}`, request.prompt),
           id: `resp_${String(number).padStart(6, '0')}`,
           seal: (reasoning) => seal(reasoning, SECRET),
         };
-        return { context, lastUserText: request.lastUserText };
+        return { context, conversation: request.conversation };
       },
       refusalBody,
       message: (scenario, context) =>
@@ -136,23 +142,6 @@ export class ResponsesEndpoint implements Endpoint {
         return [{ do: 'event', event: 'error', data }];
       },
     };
-  }
-
-  /** The prompt in tokens; what it has in common with the one before is read from the cache, the rest written to it. */
-  #count(key: string, prompt: string): Pick<ResponsesContext, 'inputTokens' | 'cachedTokens' | 'writtenTokens'> {
-    const inputTokens = Math.ceil(prompt.length / CHARS_PER_TOKEN);
-    if (key === '') return { inputTokens, cachedTokens: 0, writtenTokens: 0 };
-    const before = this.#cache.get(key) ?? '';
-    let common = 0;
-    while (common < before.length && before[common] === prompt[common]) common += 1;
-    this.#cache.delete(key);
-    this.#cache.set(key, prompt);
-    for (const oldest of this.#cache.keys()) {
-      if (this.#cache.size <= RECORDED_MAX) break;
-      this.#cache.delete(oldest);
-    }
-    const cachedTokens = Math.floor(common / CHARS_PER_TOKEN);
-    return { inputTokens, cachedTokens, writtenTokens: Math.floor((inputTokens - cachedTokens) / 2) };
   }
 
   #keyFault(authorization: string | undefined): Refusal | null {

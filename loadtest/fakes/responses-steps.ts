@@ -1,7 +1,7 @@
 // A response of the Responses API as the list of its events. Tests with odd wishes write such a list themselves.
 
 import type { Step } from './player.ts';
-import { type Scenario, scenarioDeltas, thinkingDeltas } from './scenario.ts';
+import { type Scenario, argumentDeltas, scenarioDeltas, thinkingDeltas } from './scenario.ts';
 
 export type ResponsesContext = {
   readonly id: string;
@@ -94,11 +94,11 @@ export class ResponseScript {
     });
   }
 
-  call(name: string, pieces: readonly string[]): this {
-    const id = `fc_${this.#context.id}`;
-    const call = { id, type: 'function_call', call_id: `call_${this.#context.id}`, name };
+  call(name: string, pieces: readonly string[], status: 'completed' | 'incomplete' = 'completed'): this {
+    const own = `${this.#context.id}_${this.#output.length}`;
+    const call = { id: `fc_${own}`, type: 'function_call', call_id: `call_${own}`, name };
     const added = { ...call, arguments: '', status: 'in_progress' };
-    return this.item(added, { ...call, arguments: pieces.join(''), status: 'completed' }, (at) => {
+    return this.item(added, { ...call, arguments: pieces.join(''), status }, (at) => {
       for (const delta of pieces) this.delta('response.function_call_arguments.delta', { ...at, delta });
       this.push('response.function_call_arguments.done', { ...at, name, arguments: pieces.join('') });
     });
@@ -172,7 +172,9 @@ export function scenarioEvents(scenario: Scenario, context: ResponsesContext): r
   const whole = scenarioDeltas(scenario);
   const text = whole.slice(0, context.maxTokens);
   const isCut = text.length < whole.length;
-  switch (isCut ? 'max_output_tokens' : scenario.stopReason) {
+  const stop = isCut ? 'max_output_tokens' : scenario.stopReason;
+  if (scenario.calls.length > 0) return callingEvents(script, { scenario, text, stop });
+  switch (stop) {
     case 'refusal':
       return script.refusal(text).completed().events;
     case 'function_call':
@@ -186,6 +188,21 @@ export function scenarioEvents(scenario: Scenario, context: ResponsesContext): r
     default:
       return script.message(text, 'completed').completed().events;
   }
+}
+
+type Calling = { readonly scenario: Scenario; readonly text: readonly string[]; readonly stop: string };
+
+/** Text if there is any, then the calls; the last of them is cut where the answer is. */
+function callingEvents(script: ResponseScript, { scenario, text, stop }: Calling): readonly ResponsesEvent[] {
+  if (text.length > 0) script.message(text, 'completed');
+  const isIncomplete = stop === 'max_output_tokens' || stop === 'content_filter';
+  for (const [i, call] of scenario.calls.entries()) {
+    const isCut = isIncomplete && i === scenario.calls.length - 1;
+    script.call(call.name, argumentDeltas(call), isCut ? 'incomplete' : 'completed');
+  }
+  if (stop === 'failed') return script.failed(scenario.words['code'] ?? 'server_error').events;
+  if (stop === 'refusal') return script.refusal(['no']).completed().events;
+  return isIncomplete ? script.incomplete(stop).events : script.completed().events;
 }
 
 /** The events as they go over the wire. */

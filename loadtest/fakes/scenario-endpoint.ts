@@ -3,6 +3,7 @@
 
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
 
+import type { CacheTotals } from './cache-books.ts';
 import { type Endpoint, type Exchange, FakeServer, RECORDED_MAX } from './fake-server.ts';
 import { type Stage, type Step, encodeEvent, hangUp, play, silence } from './player.ts';
 import {
@@ -16,6 +17,9 @@ import {
 
 /** What is a provider's own. `Context` is what its streams are made from besides the scenario. */
 export type Protocol<Context> = {
+  readonly name: string;
+  /** What its prompt cache read so far. */
+  cache(): CacheTotals;
   speaks(path: string): boolean;
   readonly requestIdHeader: string;
   readonly vocabulary: Vocabulary;
@@ -40,7 +44,17 @@ export type Received = {
   readonly body: unknown;
 };
 
-export type Accepted<Context> = { readonly context: Context; readonly lastUserText: string };
+export type Accepted<Context> = { readonly context: Context; readonly conversation: Conversation };
+
+/** Where in the conversation a request is. */
+export type Conversation = {
+  /** Of the last message that says something. */
+  readonly lastUserText: string;
+  /** Results of tools that came since, one list per step. */
+  readonly results: readonly (readonly string[])[];
+  /** The request lets the model call tools. */
+  readonly mayCall: boolean;
+};
 
 export type Refusal = {
   readonly status: number;
@@ -61,7 +75,7 @@ export class ScenarioEndpoint<Context> implements Endpoint {
   readonly #protocol: Protocol<Context>;
   readonly #defaults: Scenario;
   readonly #queue: Plan<Context>[] = [];
-  /** Requests so far by their last user message: `times` counts them. */
+  /** Requests so far by their step and their last user message: `times` counts them. */
   readonly #seen = new Map<string, number>();
 
   constructor(protocol: Protocol<Context>) {
@@ -71,6 +85,10 @@ export class ScenarioEndpoint<Context> implements Endpoint {
 
   speaks(path: string): boolean {
     return this.#protocol.speaks(path);
+  }
+
+  get cacheTotals(): readonly [protocol: string, totals: CacheTotals] {
+    return [this.#protocol.name, this.#protocol.cache()];
   }
 
   enqueue(...plans: readonly Plan<Context>[]): void {
@@ -101,7 +119,8 @@ export class ScenarioEndpoint<Context> implements Endpoint {
     plan: Partial<Scenario> | null,
     exchange: Exchange & Accepted<Context> & { readonly id: string },
   ): Promise<void> {
-    const { lastUserText: text, context, response, id } = exchange;
+    const { conversation, context, response, id } = exchange;
+    const { lastUserText: text, results } = conversation;
     const { vocabulary } = this.#protocol;
     const parsed =
       plan === null ? parseDirective(text, this.#defaults, vocabulary) : { scenario: { ...this.#defaults, ...plan } };
@@ -109,8 +128,9 @@ export class ScenarioEndpoint<Context> implements Endpoint {
       this.#refuse(response, { status: 400, type: 'invalid_request_error', message: parsed.fault }, id);
       return;
     }
-    const { scenario } = parsed;
-    const fails = plan !== null || this.#countSeen(text) <= scenario.times;
+    const scenario = inStep(parsed.scenario, conversation, plan !== null);
+    const isFailing = scenario.failStep === null || scenario.failStep === results.length;
+    const fails = plan !== null || (isFailing && this.#countSeen(`${results.length} ${text}`) <= scenario.times);
     const failure = fails ? scenario.failure : null;
     if (failure !== null && (await this.#failBefore(failure, exchange))) return;
     const steps = this.#protocol.message(scenario, context);
@@ -202,6 +222,14 @@ export class ScenarioEndpoint<Context> implements Endpoint {
     }
     return count;
   }
+}
+
+/** What a scenario of a whole turn comes to in one of its steps. */
+function inStep(scenario: Scenario, { results, mayCall }: Conversation, isForced: boolean): Scenario {
+  const calls = mayCall && (isForced || results.length < scenario.callSteps) ? scenario.calls : [];
+  const last = results.at(-1);
+  if (!scenario.echo || last === undefined || calls.length > 0) return { ...scenario, calls };
+  return { ...scenario, calls, text: last.join('\n') };
 }
 
 type Performance<Context> = {

@@ -10,7 +10,15 @@ export type Scenario = {
   readonly paceMs: number;
   readonly thinking: Thinking;
   readonly stopReason: string;
+  /** Tools that the model calls behind its text. */
+  readonly calls: readonly ScenarioCall[];
+  /** It calls in this many steps of a turn; then it only answers. A request of a test's own list calls in any case. */
+  readonly callSteps: number;
+  /** Once there are results, the text is what they say. */
+  readonly echo: boolean;
   readonly failure: Failure | null;
+  /** Only this step fails, counted from 0; null: whichever comes. */
+  readonly failStep: number | null;
   /** The failure happens this many times, to requests with the same last user message; then all is well. */
   readonly times: number;
   /** An event and a block of types that nobody knows. */
@@ -21,6 +29,9 @@ export type Scenario = {
   /** Words of the protocol's own, which it listed: key → value. */
   readonly words: Readonly<Record<string, string>>;
 };
+
+/** `args` as the model writes them: mostly JSON. */
+export type ScenarioCall = { readonly name: string; readonly args: string };
 
 /** `tokens` deltas of thinking before the text; `omitted`: none, only the signature; `redacted`: an opaque block. */
 export type Thinking = { readonly kind: 'none' | 'signed' | 'omitted' | 'redacted'; readonly tokens: number };
@@ -54,7 +65,11 @@ export const DEFAULT_SCENARIO: Scenario = {
   paceMs: 0,
   thinking: { kind: 'none', tokens: 0 },
   stopReason: 'end_turn',
+  calls: [],
+  callSteps: 1,
+  echo: false,
   failure: null,
+  failStep: null,
   times: 1,
   unknown: false,
   chunks: 'event',
@@ -63,6 +78,9 @@ export const DEFAULT_SCENARIO: Scenario = {
 };
 
 const TOKENS_MAX = 200_000;
+const CALLS_MAX = 99;
+/** Characters of arguments per delta. */
+const ARGS_PIECE = 5;
 
 /** What a directive may say beyond the words that all protocols know. */
 export type Vocabulary = {
@@ -79,11 +97,14 @@ type StatusEntry = readonly [status: number, type: string, message: string, code
 export const FAKE_HELP = `In the last user message, up to the end of its line:  fake: key=value …
   tokens=50            deltas of text            text="exact text"   exactly that text
   pace=5ms             between deltas            stop=max_tokens     how it stops, in the API's own word
+  call=name            a tool that it calls      args="{}"           with these arguments;  calls=3: three of its own choice
+  steps=4              it calls in 4 steps       echo=1              and answers with what the tools said
   thinking=10          deltas of thinking before the text (Anthropic: omitted=1, only its signature; redacted=1, opaque)
   fail=503             an HTTP status            retry-after=2s, retry-after-ms=1500, retry-after-date=2s (as an HTTP date)
   fail=some_error@5    an error within the stream after 5 deltas; also cut@5 cut_line@5 close@5 reset@5 silence@5
   fail=silence         before the headers, like reset without @;  ping=100ms: pings within the silence
-  times=2              how often it fails        unknown=1           what nobody knows yet
+  times=2              how often it fails        fail_step=3         only in step 3, from 0
+  unknown=1            what nobody knows yet
   chunks=byte          event, joined, split, byte                    pings=1`;
 
 /** The directive in a message laid over `base`; `fault` when it cannot be read, `base` when there is none. */
@@ -128,6 +149,14 @@ export function thinkingDeltas(scenario: Scenario): readonly string[] {
   return Array.from({ length: count }, (_, i) => `thought${i + 1} `);
 }
 
+/** Arguments as they are streamed. */
+export function argumentDeltas({ args }: ScenarioCall): readonly string[] {
+  const chars = Array.from(args);
+  const pieces: string[] = [];
+  for (let at = 0; at < chars.length; at += ARGS_PIECE) pieces.push(chars.slice(at, at + ARGS_PIECE).join(''));
+  return pieces;
+}
+
 // --------------------------------------------------------------------------------------------------- directive
 
 type Draft = {
@@ -157,10 +186,23 @@ function applyWord(draft: Draft, key: string, value: string): Draft | null {
       return over(value === '1' ? { thinking: { ...thinking, kind: key } } : null);
     case 'stop':
       return over({ stopReason: value });
+    case 'call':
+      return over(
+        /^[\w.-]{1,64}$/u.test(value) ? { calls: [...draft.scenario.calls, { name: value, args: '{}' }] } : null,
+      );
+    case 'args':
+      return over(withArguments(draft.scenario.calls, value));
+    case 'calls':
+      return over(count === null || count > CALLS_MAX ? null : { calls: someCalls(count) });
+    case 'steps':
+      return over(count === null ? null : { callSteps: count });
+    case 'fail_step':
+      return over(count === null ? null : { failStep: count });
     case 'times':
       return over(count === null ? null : { times: count });
     case 'unknown':
     case 'pings':
+    case 'echo':
       return over({ [key]: value === '1' });
     case 'chunks':
       return over(
@@ -197,6 +239,19 @@ function exactText(value: string): Partial<Scenario> | null {
   } catch {
     return null;
   }
+}
+
+function withArguments(calls: readonly ScenarioCall[], value: string): Partial<Scenario> | null {
+  const last = calls.at(-1);
+  const args = exactText(value)?.text ?? null;
+  return last === undefined || args === null ? null : { calls: [...calls.slice(0, -1), { ...last, args }] };
+}
+
+/** Calls of tools that nobody named. */
+export function someCalls(count: number): readonly ScenarioCall[] {
+  return Array.from({ length: count }, (_, i) => {
+    return { name: `tool_${i + 1}`, args: JSON.stringify({ n: i, path: '/tmp/größe' }) };
+  });
 }
 
 function withHeader(draft: Draft, name: string, value: string): Draft {

@@ -142,7 +142,7 @@ describe('prompts', () => {
   });
 
   test('[models 4.4] the second turn reads the first from the cache, and the four columns add up', async () => {
-    const items: PromptItem[] = [userItem('a question of some length, unlike any other')];
+    const items: PromptItem[] = [userItem('a question of some length, unlike any other '.repeat(100))];
     const first = await run({ tokens: 30 }, modelRequest(items));
     items.push(answered(first.result, first.sink), userItem('another one'));
     const second = await run({ tokens: 3 }, modelRequest(items));

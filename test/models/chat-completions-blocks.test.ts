@@ -14,7 +14,7 @@ import {
   usageOf,
 } from '../../loadtest/fakes/chat-completions-steps.ts';
 import type { Step } from '../../loadtest/fakes/player.ts';
-import type { Scenario } from '../../loadtest/fakes/scenario.ts';
+import { type Scenario, someCalls } from '../../loadtest/fakes/scenario.ts';
 import { DIALECTS, chatCompletionsFixture } from './chat-completions-fixture.ts';
 import { modelRequest } from './support.ts';
 
@@ -193,7 +193,7 @@ describe('tools, which are not declared yet', () => {
 
   test.each(fixtures)('[P7] %s: a call of a tool that was not given is a failed attempt', async (_, dialect) => {
     for (const ids of ['given', 'null']) {
-      const { result, sink } = await dialect.run(words({ calls: '2', ids }));
+      const { result, sink } = await dialect.run(words({ ids }, { calls: someCalls(2) }));
       expect(result).toMatchObject({ ...failed(': tool_1, tool_2'), usage: { estimated: false } });
       expect(sink.blocks).toEqual([SAID]);
     }

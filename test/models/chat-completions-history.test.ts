@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { RECOVERY_NOTE } from '../../actors/chat/prompt.ts';
 import type { AttemptResult, PromptItem } from '../../actors/ports.ts';
 import { must } from '../../protocol/assert.ts';
-import type { Scenario } from '../../loadtest/fakes/scenario.ts';
+import { type Scenario, someCalls } from '../../loadtest/fakes/scenario.ts';
 import { DIALECTS, chatCompletionsFixture } from './chat-completions-fixture.ts';
 import { type RecordingSink, assistantItem, modelRequest, userItem } from './support.ts';
 
@@ -90,8 +90,8 @@ describe('round trips', () => {
   });
 
   test('[P12] a call that arrived all the same leaves no trace in the next prompt', async () => {
-    for (const calls of ['1', '3']) {
-      const { result, sink } = await run({ tokens: 2, words: { calls } }, modelRequest([userItem('a')]));
+    for (const count of [1, 3]) {
+      const { result, sink } = await run({ tokens: 2, calls: someCalls(count) }, modelRequest([userItem('a')]));
       expect(result.outcome).toBe('failed');
       const next = await run(null, modelRequest([userItem('a'), ...answered(result, sink), userItem('b')]));
       expect(next.result.outcome).toBe('completed');
@@ -149,7 +149,7 @@ describe('the request', () => {
       { ...THINKS, failure: { kind: 'event', type: '503', after: 4 } },
       { tokens: 3, stopReason: 'content_filter' },
       { tokens: 2, words: { refusal: '1' } },
-      { tokens: 2, words: { calls: '2', ids: 'absent' } },
+      { tokens: 2, calls: someCalls(2), words: { ids: 'absent' } },
       { text: ' ' },
       { tokens: 0 },
       { tokens: 3, unknown: true, stopReason: 'length' },

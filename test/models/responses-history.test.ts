@@ -114,9 +114,9 @@ describe('round trips', () => {
   });
 
   test('[P10] input that was cached is counted once, in its own column', async () => {
-    const items = [userItem('a question of some length, unlike any other, about nothing in particular')];
+    const items = [userItem('a question of some length, unlike any other, about nothing at all '.repeat(100))];
     const first = await run({ tokens: 30 }, modelRequest(items));
-    items.push(answered(first.result, first.sink), userItem('another one'));
+    items.push(answered(first.result, first.sink), userItem('another one, '.repeat(60)));
     const second = await run({ tokens: 3 }, modelRequest(items));
     const paid = fake().endpoint.paid.at(-1);
     const { usage } = second.result;

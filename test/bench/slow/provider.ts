@@ -11,6 +11,7 @@ import { nowMs, stamp } from './stamps.ts';
 export type Speech = { readonly deltas: number; readonly paceMs: number };
 
 const CONTEXT: StepContext = {
+  number: 1,
   messageId: 'msg_stamped',
   model: 'stamped',
   usage: { input: 1, cacheRead: 0, cacheWrite: 0 },
