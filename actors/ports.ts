@@ -18,9 +18,7 @@ import type { AttemptId, ChatId, CommandId, Epoch, NodeId, OwnerId, TurnId } fro
 import type { Position } from '../protocol/position.ts';
 import type { TraceParent } from '../protocol/trace-parent.ts';
 import type { ProviderRun, ResumedRun } from './background-run.ts';
-import type { ChatChanges, FoundMessage, MessagePage, PageRange, Rewind } from './history-port.ts';
-
-export type { ChatChanges, FoundMessage, MessagePage, PageRange, Rewind } from './history-port.ts';
+import type { ChatChanges, FoundMessage, MessagePage, PageRange, Rewind } from './history-ports.ts';
 
 export interface Clock {
   /** Unix milliseconds; within a process it never goes back, and never slower than timers do. It may jump forward. */

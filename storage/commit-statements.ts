@@ -5,7 +5,8 @@
 
 import { uuidV7Ms } from '../protocol/ids.ts';
 import { LIMITS } from '../protocol/limits.ts';
-import type { CommandRow, CommitIntent, NewMessage, QueuedItem, Rewind } from '../actors/ports.ts';
+import type { Rewind } from '../actors/history-ports.ts';
+import type { CommandRow, CommitIntent, NewMessage, QueuedItem } from '../actors/ports.ts';
 import { CONTENT_VERSION, encodeContent, encodeJournal, encodeJson, encodeTurn } from './codec.ts';
 import { Columns } from './columns.ts';
 import type { Statement } from './connection.ts';

@@ -3,7 +3,7 @@
 import type { ChatId, Epoch } from '../protocol/ids.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import type { Position } from '../protocol/position.ts';
-import type { ChatChanges } from '../actors/ports.ts';
+import type { ChatChanges } from '../actors/history-ports.ts';
 import type { Read } from '../actors/ports.ts';
 import type { Connection } from './connection.ts';
 import type { Connections } from './connections.ts';

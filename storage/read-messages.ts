@@ -3,7 +3,7 @@
 
 import type { ChatId } from '../protocol/ids.ts';
 import type { Role } from '../protocol/content.ts';
-import type { FoundMessage, MessagePage, PageRange } from '../actors/ports.ts';
+import type { FoundMessage, MessagePage, PageRange } from '../actors/history-ports.ts';
 import type { PromptItem, Read } from '../actors/ports.ts';
 import { decodeContent } from './codec.ts';
 import type { Connections } from './connections.ts';

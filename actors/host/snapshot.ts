@@ -5,7 +5,7 @@ import type { LiveTurn } from '../../protocol/events.ts';
 import type { SnapshotHead, SnapshotPiece } from '../../protocol/frames.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { sliceUtf8, utf8Length } from '../../protocol/text.ts';
-import type { ChatChanges } from '../ports.ts';
+import type { ChatChanges } from '../history-ports.ts';
 
 /** Room for the keys and numbers of a message or a slice beside its text, in bytes. */
 const OVERHEAD_BYTES = 512;

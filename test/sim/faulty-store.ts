@@ -16,7 +16,7 @@ import type {
   Read,
   Unavailable,
 } from '../../actors/ports.ts';
-import type { PageRange } from '../../actors/ports.ts';
+import type { PageRange } from '../../actors/history-ports.ts';
 import type { ChatId, CommandId, Epoch, OwnerId } from '../../protocol/ids.ts';
 import type { Position } from '../../protocol/position.ts';
 import { formatPosition } from '../../protocol/position.ts';

@@ -9,7 +9,7 @@ import type {
   Principal,
   PromptItem,
 } from '../../actors/ports.ts';
-import type { ChatChanges, FoundMessage, MessagePage, PageRange } from '../../actors/ports.ts';
+import type { ChatChanges, FoundMessage, MessagePage, PageRange } from '../../actors/history-ports.ts';
 import type { ChatSummary, Message } from '../../protocol/content.ts';
 import type { ChatId, CommandId, OwnerId } from '../../protocol/ids.ts';
 import { LIMITS } from '../../protocol/limits.ts';

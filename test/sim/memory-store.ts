@@ -14,7 +14,7 @@ import type {
   Principal,
   Read,
 } from '../../actors/ports.ts';
-import type { PageRange } from '../../actors/ports.ts';
+import type { PageRange } from '../../actors/history-ports.ts';
 import type { ChatId, CommandId, Epoch, NodeId, OwnerId } from '../../protocol/ids.ts';
 import type { Position } from '../../protocol/position.ts';
 import * as reads from './memory-reads.ts';

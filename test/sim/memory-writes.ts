@@ -1,5 +1,6 @@
 // What the in-memory store does in one transaction: checks first, then all of it or nothing of it.
 
+import type { Rewind } from '../../actors/history-ports.ts';
 import type {
   Activation,
   ActivationResult,
@@ -13,7 +14,6 @@ import type {
   CommitResult,
   CreateResult,
   NewChat,
-  Rewind,
 } from '../../actors/ports.ts';
 import type { Chat, ChatStatus } from '../../protocol/content.ts';
 import type { ChatId, Epoch, NodeId, OwnerId } from '../../protocol/ids.ts';

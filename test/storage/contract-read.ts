@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest';
 
-import type { ChatChanges } from '../../actors/ports.ts';
+import type { ChatChanges } from '../../actors/history-ports.ts';
 import type { NewMessage } from '../../actors/ports.ts';
 import type { ChatId } from '../../protocol/ids.ts';
 import { LIMITS } from '../../protocol/limits.ts';

@@ -58,8 +58,8 @@ function judgeOurs({ from, specifier, types }: Import): string | null {
   const target = posix.join(posix.dirname(from.path), specifier);
   const [folder = '', targetFolder = ''] = [from.path.split('/')[0], target.split('/')[0]];
   if (!target.includes('/')) return null;
-  if (folder === 'storage' && target === 'actors/ports.ts') {
-    return types || isTest(from) ? null : 'storage takes types only from actors/ports.ts';
+  if (folder === 'storage' && /^actors\/([a-z]+-)?ports\.ts$/.test(target)) {
+    return types || isTest(from) ? null : 'storage takes types only from the ports of actors';
   }
   const allowed = DIRECTIONS[folder];
   if (allowed === undefined) return null;

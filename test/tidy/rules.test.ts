@@ -157,6 +157,8 @@ describe('import rules', () => {
     ['protocol/client/a.ts', "import { x } from 'ws';"],
     ['protocol/client/a.ts', "import { x } from '../cli/x.ts';"],
     ['storage/a.ts', "import { b } from '../actors/ports.ts';"],
+    ['storage/a.ts', "import { b } from '../actors/history-ports.ts';"],
+    ['storage/a.ts', "import type { B } from '../actors/chat/reports.ts';"],
     ['storage/a.ts', "import type { B } from '../actors/host/api.ts';"],
     ['actors/a.ts', "import { b } from '../storage/b.ts';"],
     ['actors/a.ts', "export {\n  a,\n} from '../gateway/b.ts';"],
@@ -175,6 +177,7 @@ describe('import rules', () => {
   const ALLOWED: readonly Planted[] = [
     ['gateway/metrics/a.ts', "import { Registry } from '@prometheus-io/client';"],
     ['storage/a.ts', "import type { B } from '../actors/ports.ts';"],
+    ['storage/a.ts', "import type { B } from '../actors/history-ports.ts';"],
     ['gateway/uws.ts', "import { App } from 'uWebSockets.js';"],
     ['test/bench/support/bare-uws.ts', "import { App } from 'uWebSockets.js';"],
     ['actors/chat/a.ts', "import { x } from 'xstate';\nimport { y } from '../models/y.ts';"],
