@@ -6,7 +6,8 @@ import type { ChatHandle, ChatState, Message } from '../../protocol/client/index
 import type { ServerFrame } from '../../protocol/frames.ts';
 import type { PositionedEvent } from '../../protocol/events.ts';
 import { comparePositions, formatPosition, type Position } from '../../protocol/position.ts';
-import { canonical, isSame, type Audit } from './audit.ts';
+import { canonical, isSame } from '../../loadtest/check/canonical.ts';
+import type { Audit } from './audit.ts';
 import { messageOf } from './memory-reads.ts';
 
 /** Text of a live attempt that the client has shown. */

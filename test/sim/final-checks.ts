@@ -3,7 +3,7 @@
 import type { AttemptOpening, NewMessage } from '../../actors/ports.ts';
 import type { Chat, ChatState } from '../../protocol/client/index.ts';
 import type { ChatId } from '../../protocol/ids.ts';
-import { canonical, isSame } from './audit.ts';
+import { canonical, isSame } from '../../loadtest/check/canonical.ts';
 import type { Sent } from './device.ts';
 import { summary } from './memory-reads.ts';
 import type { ChatRow } from './memory-tables.ts';
