@@ -1,7 +1,7 @@
 // An attempt that a provider runs in the background: it goes on while nobody listens, so whoever comes after a crash goes on
 // listening instead of paying for another one.
 
-import type { BlockType } from '../protocol/content.ts';
+import type { BlockType, CallName } from '../protocol/content.ts';
 
 /** What a provider runs. */
 export type ProviderRun = {
@@ -20,7 +20,12 @@ export type ResumedRun = {
   readonly blocks: readonly ResumedBlock[];
 };
 
-export type ResumedBlock = { readonly type: BlockType; readonly text: string; readonly ended: boolean };
+export type ResumedBlock = {
+  readonly type: BlockType;
+  readonly text: string;
+  readonly ended: boolean;
+  readonly call?: CallName;
+};
 
 /** The reason of an abort that leaves the run to whoever comes next; after any other it is given up. */
 export type Abandoned = 'abandoned';

@@ -3,6 +3,7 @@
 
 import type {
   BlockType,
+  CallName,
   Chat,
   ChatStatus,
   ChatSummary,
@@ -18,6 +19,7 @@ import type { AttemptId, ChatId, CommandId, Epoch, NodeId, OwnerId, TurnId } fro
 import type { Position } from '../protocol/position.ts';
 import type { TraceParent } from '../protocol/trace-parent.ts';
 import type { ProviderRun, ResumedRun } from './background-run.ts';
+import type { ToolSpec } from './tool-ports.ts';
 import type { ChatChanges, FoundMessage, MessagePage, PageRange, Rewind } from './history-ports.ts';
 
 export interface Clock {
@@ -90,6 +92,10 @@ export type ModelRequest = {
   readonly model: string;
   readonly system: readonly string[];
   readonly items: readonly PromptItem[];
+  /** Sorted by name. */
+  readonly tools: readonly ToolSpec[];
+  /** `none`: the tools are there, but the model may call none of them. */
+  readonly toolChoice: 'auto' | 'none';
   readonly maxOutputTokens: number | null;
   readonly chat: ChatId;
   readonly attempt: AttemptId;
@@ -103,9 +109,12 @@ export type ModelRequest = {
   readonly resume: ResumedRun | null;
 };
 
-/** One message of the prompt ledger (P8). Items are only ever appended, but for fork events. */
+/**
+ * One message of the prompt ledger (P8). Items are only ever appended, but for fork events. One of role `tool` holds all
+ * results of a step, in the order of its calls.
+ */
 export type PromptItem = {
-  readonly role: 'user' | 'assistant';
+  readonly role: 'user' | 'assistant' | 'tool';
   readonly parts: readonly Part[];
   /** What its provider sent, byte for byte; sent back to that provider instead of `parts`. */
   readonly provider: ProviderBlocks | null;
@@ -116,8 +125,8 @@ export type ProviderBlocks = { readonly provider: string; readonly json: Uint8Ar
 
 /** Where an adapter writes what it receives. Calls after the attempt was aborted are ignored. */
 export type StepSink = {
-  /** Blocks are numbered 0, 1, … in the order in which they start. */
-  blockStart(index: number, type: BlockType): void;
+  /** Blocks are numbered 0, 1, … in the order in which they start. `call`: of a `tool_call`, whose deltas are raw JSON. */
+  blockStart(index: number, type: BlockType, call?: CallName): void;
   blockDelta(index: number, text: string): void;
   blockEnd(index: number): void;
   /** Overwrites what was known before: providers send running totals. */
@@ -153,7 +162,7 @@ export type ModelError = {
   readonly retryAfterMs: number | null;
 };
 
-export type StopReason = 'end_turn' | 'max_tokens' | 'refusal' | 'context_overflow';
+export type StopReason = 'end_turn' | 'tool_use' | 'max_tokens' | 'refusal' | 'context_overflow';
 
 /** `provider` holds what may go back into a prompt: finished blocks, text so far; no unsigned reasoning. */
 export type AttemptResult =
@@ -286,6 +295,7 @@ export type JournalPack = {
 export type JournalEntry = {
   readonly index: number;
   readonly type: BlockType;
+  readonly call?: CallName;
   readonly offset: number;
   readonly text: string;
   readonly ended: boolean;

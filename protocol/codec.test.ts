@@ -169,7 +169,7 @@ describe('from servers', () => {
   });
 
   test('[P2] an event of an unknown kind still says what it covers', () => {
-    const [frame] = decodeServerMessage(fromHex(`9724c410${toHex(uuidToBytes(CHAT))}030804 0a80`));
+    const [frame] = decodeServerMessage(fromHex(`9724c410${toHex(uuidToBytes(CHAT))}030804 6380`));
     expect(frame).toEqual({ op: 'skipped', chat: CHAT, position: at(3, 8), span: 4 });
     expect(() => frame && encodeServerFrame(frame)).toThrow(AssertionError);
   });

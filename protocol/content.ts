@@ -18,16 +18,30 @@ export type TurnOutcome =
   | 'error'
   | 'interrupted';
 /** What a `chat.send` does while a turn runs. */
-export type Busy = 'queue' | 'interrupt' | 'reject';
+export type Busy = 'queue' | 'interrupt' | 'steer' | 'reject';
 
 export type TextPart = { readonly type: 'text'; readonly text: string };
 /** What the model thought on its way; `text` may be empty where the provider keeps it to itself. */
 export type ReasoningPart = { readonly type: 'reasoning'; readonly text: string };
-export type Part = TextPart | ReasoningPart;
+/** Which call it is, by the provider's id, and of which tool. */
+export type CallName = { readonly call: string; readonly name: string };
+/** The model asks for a tool; `text` are the arguments, raw JSON exactly as the model wrote it. */
+export type ToolCallPart = { readonly type: 'tool_call'; readonly text: string } & CallName;
+/** What became of a call: `unknown` may have run. */
+export type ToolStatus = 'ok' | 'error' | 'denied' | 'timeout' | 'interrupted' | 'unknown';
+/** The only part of a message of role `tool`; `text` is what the tool gave. */
+export type ToolResultPart = {
+  readonly type: 'tool_result';
+  readonly text: string;
+  readonly call: string;
+  readonly status: ToolStatus;
+};
+export type Part = TextPart | ReasoningPart | ToolCallPart | ToolResultPart;
 /** What a block of a live step becomes when its message is committed. */
-export type BlockType = Part['type'];
+export type BlockType = Exclude<Part['type'], 'tool_result'>;
 /** A part over `LIMITS.inlinePartBytes` in a snapshot or a page: its text is fetched by the query `messages.part`. */
-export type PartReference = { readonly type: Part['type']; readonly bytes: number };
+export type PartReference = Unread<Part>;
+type Unread<P extends Part> = P extends Part ? Omit<P, 'text'> & { readonly bytes: number } : never;
 export type PartOrReference = Part | PartReference;
 
 export type Message = {
@@ -63,6 +77,19 @@ export type QueuedMessage = {
   readonly parts: readonly TextPart[];
   readonly created_by: string;
   readonly created_at: number;
+  /** It goes into the running turn, at its next step. */
+  readonly steer?: true;
+};
+
+/** A call that waits for somebody: for the result of a tool that clients run, or for the approval of one of the server's. */
+export type Action = CallName & {
+  readonly type: 'result' | 'approval';
+  /** Raw JSON. */
+  readonly args: string;
+  /** Unix ms; then the call times out. */
+  readonly deadline_at: number;
+  /** Of the arguments and the tool: an approval names it, so that it is never one of something else. */
+  readonly hash: string;
 };
 
 export type TurnEnd = { readonly turn: TurnId; readonly outcome: TurnOutcome; readonly error: ErrorBody | null };

@@ -1,14 +1,24 @@
 // The events of a chat's log. Each has a position; a client's state is a pure function of the events up to it (P2).
 //
 // Every kind is idempotent: by replacement (chat, queue, message by number, turn, step, retry, usage) or by offset
-// (block). That is what allows an event to cover a span of more than one position (SPEC.md §6).
+// (block, progress of a tool). That is what allows an event to cover a span of more than one position (SPEC.md §6).
 
-import type { BlockType, Chat, Message, QueuedMessage, TurnOutcome, Usage } from './content.ts';
+import type {
+  Action,
+  BlockType,
+  CallName,
+  Chat,
+  Message,
+  QueuedMessage,
+  ToolStatus,
+  TurnOutcome,
+  Usage,
+} from './content.ts';
 import type { ErrorBody } from './errors.ts';
 import type { TurnId } from './ids.ts';
 import type { Position } from './position.ts';
 
-/** Kind → its number on the wire. Append only; the numbers of `tool` to `fork` are kept for what they name. */
+/** Kind → its number on the wire. Append only; `compaction` and `agent` are kept for what they name. */
 export const EVENT_KINDS = {
   epoch: 1,
   chat: 2,
@@ -73,6 +83,8 @@ export type BlockEvent =
       readonly step: number;
       readonly index: number;
       readonly block: BlockType;
+      /** Of a `tool_call`. */
+      readonly call?: CallName;
     }
   | {
       readonly kind: 'block';
@@ -90,6 +102,27 @@ export type BlockEvent =
       readonly index: number;
       readonly bytes: number;
     };
+/** A call of the running turn's current step. */
+export type ToolEvent =
+  | ({ readonly kind: 'tool'; readonly type: 'started'; readonly step: number } & CallName)
+  | {
+      readonly kind: 'tool';
+      readonly type: 'progress';
+      readonly step: number;
+      readonly call: string;
+      /** Where the text begins in what the tool has given so far, in bytes of UTF-8; never inside a code point. */
+      readonly offset: number;
+      readonly text: string;
+    }
+  | {
+      readonly kind: 'tool';
+      readonly type: 'settled';
+      readonly step: number;
+      readonly call: string;
+      readonly status: ToolStatus;
+    };
+/** All calls that wait for somebody now. */
+export type ActionEvent = { readonly kind: 'action'; readonly actions: readonly Action[] };
 /** What an attempt has used, as far as its provider has said. */
 export type UsageEvent = {
   readonly kind: 'usage';
@@ -98,6 +131,10 @@ export type UsageEvent = {
   readonly attempt: number;
   readonly usage: Usage;
 };
+
+/** The next request does not go on where the one before it ended: what a provider has cached is of no use (P8). */
+export type ForkEvent = { readonly kind: 'fork'; readonly reason: ForkReason };
+export type ForkReason = 'compaction' | 'edit' | 'model' | 'tools' | 'clear' | 'reasoning';
 
 export type ChatEvent =
   | EpochEvent
@@ -109,7 +146,10 @@ export type ChatEvent =
   | StepEvent
   | RetryEvent
   | BlockEvent
-  | UsageEvent;
+  | ToolEvent
+  | ActionEvent
+  | UsageEvent
+  | ForkEvent;
 
 /** An event in its place: it covers the positions (seq − span, seq] of `epoch`. */
 export type PositionedEvent = {
@@ -129,6 +169,17 @@ export type LiveTurn = {
   readonly blocks: readonly LiveBlock[];
   readonly retry: Omit<RetryEvent, 'kind' | 'turn' | 'step'> | null;
   readonly usage: Usage | null;
+  /** Of the current step, in the order in which they were opened. */
+  readonly calls: readonly LiveCall[];
+  /** Those of them that wait for somebody. */
+  readonly actions: readonly Action[];
+};
+
+export type LiveCall = CallName & {
+  /** What the tool has given so far; empty once it is settled: then its message says it. */
+  readonly text: string;
+  readonly bytes: number;
+  readonly status: ToolStatus | null;
 };
 
 export type LiveBlock = {
@@ -138,4 +189,6 @@ export type LiveBlock = {
   /** Length of `text` in bytes of UTF-8: the offset at which the next delta begins. */
   readonly bytes: number;
   readonly ended: boolean;
+  /** Of a `tool_call`. */
+  readonly call?: CallName;
 };

@@ -66,6 +66,8 @@ export type SnapshotPiece = {
   readonly messages: readonly Message[];
   /** Text of the live blocks, in order: `[index, offset, text]`. The blocks in `head` come with empty text. */
   readonly live: readonly (readonly [number, number, string])[];
+  /** As `live`, what the live calls have given: `[place among the calls, offset, text]`. */
+  readonly calls: readonly (readonly [number, number, string])[];
 };
 
 export type SnapshotHead = {

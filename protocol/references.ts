@@ -10,7 +10,9 @@ export function inlineParts(parts: readonly PartOrReference[]): readonly PartOrR
     // A code unit is at most 3 bytes of UTF-8: most parts are settled without counting.
     if (!('text' in part) || part.text.length * 3 <= LIMITS.inlinePartBytes) return part;
     const bytes = utf8Length(part.text);
-    return bytes > LIMITS.inlinePartBytes ? { type: part.type, bytes } : part;
+    if (bytes <= LIMITS.inlinePartBytes) return part;
+    const { text: _text, ...rest } = part;
+    return { ...rest, bytes };
   });
 }
 

@@ -9,11 +9,8 @@ import type {
   ChatStatus,
   ChatSummary,
   Message,
-  Part,
-  PartOrReference,
   QueuedMessage,
   Role,
-  TextPart,
   TurnEnd,
   TurnOutcome,
   Usage,
@@ -21,6 +18,7 @@ import type {
 import { ERRORS, type ErrorBody, type ErrorCode, type Retry } from './errors.ts';
 import type { ChatId, CommandId, TurnId } from './ids.ts';
 import { uuidFromBytes, uuidToBytes } from './ids.ts';
+import { parsePart, parseQueuedPart, wirePart } from './wire-parts.ts';
 
 const STATUSES: readonly ChatStatus[] = ['waiting', 'running', 'requires_action', 'stopping', 'error'];
 const ROLES: readonly Role[] = ['user', 'assistant', 'tool', 'system'];
@@ -157,6 +155,7 @@ export function wireQueued(queued: QueuedMessage): WireMap {
     parts: queued.parts.map(wirePart),
     created_by: queued.created_by,
     created_at: queued.created_at,
+    ...(queued.steer === true ? { steer: true } : {}),
   };
 }
 
@@ -168,6 +167,7 @@ export function parseQueued(value: unknown): QueuedMessage {
     parts: asArray(map['parts'], 'queued.parts').map(parseQueuedPart),
     created_by: asString(map['created_by'], 'queued.created_by'),
     created_at: asUint(map['created_at'], 'queued.created_at'),
+    ...(orNull(map['steer'], 'queued.steer', asBool) === true ? { steer: true } : {}),
   };
 }
 
@@ -207,22 +207,4 @@ export function parseError(value: unknown): ErrorBody {
 /** An outcome of a later version reads as `completed`: the turn is over, whatever else is to be said of it. */
 export function parseOutcome(value: unknown): TurnOutcome {
   return asWord(value, 'turn.outcome', OUTCOMES, 'completed');
-}
-
-function wirePart(part: PartOrReference): WireMap {
-  return 'text' in part ? { type: part.type, text: part.text } : { type: part.type, bytes: part.bytes };
-}
-
-/** A part of a type of a later version keeps its place, with no text: parts are named by their index. */
-function parsePart(value: unknown): PartOrReference {
-  const map = asMap(value, 'part');
-  const type = asString(map['type'], 'part.type');
-  if (type !== 'text' && type !== 'reasoning') return { type: 'text', text: '' };
-  if (map['text'] === undefined) return { type, bytes: asUint(map['bytes'], 'part.bytes') };
-  return { type, text: asString(map['text'], 'part.text') } as Part;
-}
-
-function parseQueuedPart(value: unknown): TextPart {
-  const part = parsePart(value);
-  return { type: 'text', text: part.type === 'text' && 'text' in part ? part.text : '' };
 }

@@ -2,8 +2,15 @@
 // for every few letters of every answer to every reader.
 
 import { unreachable } from './assert.ts';
-import { EVENT_KINDS, type BlockEvent, type ChatEvent, type EventKind, type TurnEvent } from './events.ts';
-import { asArray, asId, asPosition, asString, asUint, orNull } from './fields.ts';
+import {
+  EVENT_KINDS,
+  type BlockEvent,
+  type ChatEvent,
+  type EventKind,
+  type ForkReason,
+  type TurnEvent,
+} from './events.ts';
+import { asArray, asId, asPosition, asString, asUint, asWord, orNull } from './fields.ts';
 import { uuidToBytes, type TurnId } from './ids.ts';
 import {
   parseChat,
@@ -18,6 +25,7 @@ import {
   wireQueued,
   wireUsage,
 } from './wire-content.ts';
+import { parseActions, parseTool, wireAction, writeTool } from './wire-tools.ts';
 import { packValue, type FrameWriter } from './wire-writer.ts';
 
 const KIND_OF = new Map<number, EventKind>(
@@ -27,7 +35,8 @@ const KIND_OF = new Map<number, EventKind>(
 const TURN = { started: 0, ended: 1 } as const;
 const STEP = { started: 0, reset: 1 } as const;
 const BLOCK = { start: 0, delta: 1, end: 2 } as const;
-const BLOCK_TYPE = { text: 0, reasoning: 1 } as const;
+const BLOCK_TYPE = { text: 0, reasoning: 1, tool_call: 2 } as const;
+const FORK_REASONS: readonly ForkReason[] = ['compaction', 'edit', 'model', 'tools', 'clear', 'reasoning'];
 
 export function writePayload(out: FrameWriter, event: ChatEvent): void {
   switch (event.kind) {
@@ -61,6 +70,13 @@ export function writePayload(out: FrameWriter, event: ChatEvent): void {
       out.uint(event.delay_ms);
       out.uint(event.at);
       return out.raw(packValue(wireError(event.error)));
+    case 'tool':
+      return writeTool(out, event);
+    case 'action':
+      return out.raw(packValue(event.actions.map(wireAction)));
+    case 'fork':
+      out.array(1);
+      return out.text(event.reason);
     case 'usage':
       out.array(4);
       writeAttempt(out, event);
@@ -71,13 +87,17 @@ export function writePayload(out: FrameWriter, event: ChatEvent): void {
 }
 
 function writeBlock(out: FrameWriter, event: BlockEvent): void {
-  out.array(event.type === 'delta' ? 5 : 4);
+  const call = event.type === 'start' ? event.call : undefined;
+  out.array(call !== undefined ? 6 : event.type === 'delta' ? 5 : 4);
   out.uint(BLOCK[event.type]);
   out.uint(event.step);
   out.uint(event.index);
   switch (event.type) {
     case 'start':
-      return out.uint(BLOCK_TYPE[event.block]);
+      out.uint(BLOCK_TYPE[event.block]);
+      if (call === undefined) return;
+      out.text(call.call);
+      return out.text(call.name);
     case 'delta':
       out.uint(event.offset);
       return out.text(event.text);
@@ -141,6 +161,15 @@ export function parseEvent(kindNumber: number, payload: unknown): ChatEvent | nu
         error: parseError(fields[5]),
       };
     }
+    case 'tool':
+      return parseTool(payload);
+    case 'action':
+      return { kind, actions: parseActions(payload) };
+    case 'fork': {
+      const [reason] = asArray(payload, 'fork');
+      // Whatever the reason of a later version is: the prompt is another one than it was.
+      return { kind, reason: asWord(reason, 'fork.reason', FORK_REASONS, 'edit') };
+    }
     case 'usage': {
       const fields = asArray(payload, 'usage');
       return { kind, ...parseAttempt(fields), usage: parseUsage(fields[3]) };
@@ -151,13 +180,18 @@ export function parseEvent(kindNumber: number, payload: unknown): ChatEvent | nu
 }
 
 function parseBlock(payload: unknown): BlockEvent | null {
-  const [type, stepField, indexField, third, fourth] = asArray(payload, 'block');
+  const [type, stepField, indexField, third, fourth, fifth] = asArray(payload, 'block');
   const step = asUint(stepField, 'block.step');
   const index = asUint(indexField, 'block.index');
   switch (asUint(type, 'block.type')) {
     case BLOCK.start: {
+      const number = asUint(third, 'block.block');
+      if (number === BLOCK_TYPE.tool_call) {
+        const call = { call: asString(fourth, 'block.call'), name: asString(fifth, 'block.name') };
+        return { kind: 'block', type: 'start', step, index, block: 'tool_call', call };
+      }
       // A type of a later version reads as what is not the answer itself.
-      const block = asUint(third, 'block.block') === BLOCK_TYPE.text ? 'text' : 'reasoning';
+      const block = number === BLOCK_TYPE.text ? 'text' : 'reasoning';
       return { kind: 'block', type: 'start', step, index, block };
     }
     case BLOCK.delta: {

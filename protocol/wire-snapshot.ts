@@ -1,10 +1,11 @@
 // Pieces of a snapshot on the wire: `[last, head | nil, messages, live]` (SPEC.md §6).
 
-import { asArray, asBool, asId, asMap, asPosition, asString, asUint, asWord, orNull, type WireMap } from './fields.ts';
-import type { BlockType } from './content.ts';
+import { asArray, asBool, asId, asMap, asPosition, asString, asUint, orNull, type WireMap } from './fields.ts';
 import type { LiveBlock, LiveTurn } from './events.ts';
 import type { SnapshotHead, SnapshotPiece } from './frames.ts';
 import { uuidToBytes, type TurnId } from './ids.ts';
+import { parseBlockType } from './wire-parts.ts';
+import { parseActions, parseLiveCall, wireAction, wireLiveCall } from './wire-tools.ts';
 import type { Position } from './position.ts';
 import {
   parseChat,
@@ -19,8 +20,6 @@ import {
   wireUsage,
 } from './wire-content.ts';
 
-const BLOCK_TYPES: readonly BlockType[] = ['text', 'reasoning'];
-
 export function wirePosition(position: Position): readonly [number, number] {
   return [position.epoch, position.seq];
 }
@@ -31,24 +30,24 @@ export function wirePiece(piece: SnapshotPiece): readonly unknown[] {
     piece.head === null ? null : wireHead(piece.head),
     piece.messages.map(wireMessage),
     piece.live.map(([index, offset, text]) => [index, offset, text]),
+    piece.calls.map(([place, offset, text]) => [place, offset, text]),
   ];
 }
 
 export function parsePiece(value: unknown): SnapshotPiece {
-  const [last, head, messages, live] = asArray(value, 'piece');
+  const [last, head, messages, live, calls] = asArray(value, 'piece');
   return {
     last: asBool(last, 'piece.last'),
     head: orNull(head, 'piece.head', parseHead),
     messages: asArray(messages, 'piece.messages').map(parseMessage),
-    live: asArray(live, 'piece.live').map((entry) => {
-      const [index, offset, text] = asArray(entry, 'piece.live');
-      return [
-        asUint(index, 'piece.live.index'),
-        asUint(offset, 'piece.live.offset'),
-        asString(text, 'piece.live.text'),
-      ] as const;
-    }),
+    live: asArray(live, 'piece.live').map((entry) => parseSlice(entry, 'piece.live')),
+    calls: (orNull(calls, 'piece.calls', asArray) ?? []).map((entry) => parseSlice(entry, 'piece.calls')),
   };
+}
+
+function parseSlice(value: unknown, field: string): readonly [number, number, string] {
+  const [index, offset, text] = asArray(value, field);
+  return [asUint(index, `${field}.index`), asUint(offset, `${field}.offset`), asString(text, `${field}.text`)];
 }
 
 function wireHead(head: SnapshotHead): WireMap {
@@ -82,7 +81,7 @@ function parseHead(value: unknown): SnapshotHead {
 }
 
 function wireLive(live: LiveTurn): WireMap {
-  const { turn, model, step, attempt, blocks, retry, usage } = live;
+  const { turn, model, step, attempt, blocks, retry, usage, calls, actions } = live;
   return {
     turn: uuidToBytes(turn),
     model,
@@ -91,6 +90,8 @@ function wireLive(live: LiveTurn): WireMap {
     blocks: blocks.map(wireBlock),
     retry: retry === null ? null : wireRetry(retry),
     usage: usage === null ? null : wireUsage(usage),
+    calls: calls.map(wireLiveCall),
+    actions: actions.map(wireAction),
   };
 }
 
@@ -104,19 +105,22 @@ function parseLive(value: unknown): LiveTurn {
     blocks: asArray(map['blocks'], 'live.blocks').map(parseBlock),
     retry: orNull(map['retry'], 'live.retry', parseRetry),
     usage: orNull(map['usage'], 'live.usage', parseUsage),
+    calls: (orNull(map['calls'], 'live.calls', asArray) ?? []).map(parseLiveCall),
+    actions: orNull(map['actions'], 'live.actions', parseActions) ?? [],
   };
 }
 
 function wireBlock(block: LiveBlock): WireMap {
-  const { index, type, text, bytes, ended } = block;
-  return { index, type, text, bytes, ended };
+  const { index, type, text, bytes, ended, call } = block;
+  return { index, type, text, bytes, ended, ...call };
 }
 
 function parseBlock(value: unknown): LiveBlock {
   const map = asMap(value, 'block');
+  const type = parseBlockType(map);
   return {
     index: asUint(map['index'], 'block.index'),
-    type: asWord(map['type'], 'block.type', BLOCK_TYPES, 'reasoning'),
+    ...type,
     text: asString(map['text'], 'block.text'),
     bytes: asUint(map['bytes'], 'block.bytes'),
     ended: asBool(map['ended'], 'block.ended'),

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 
-import type { Part } from '../protocol/content.ts';
+import type { Part, ToolStatus } from '../protocol/content.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import { inlineParts } from '../protocol/references.ts';
 import {
@@ -21,10 +21,15 @@ import { UnreadableRow } from './errors.ts';
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 test('[storage] content comes back as it went in', () => {
-  const part = fc.record({
-    type: fc.constantFrom<Part['type']>('text', 'reasoning'),
-    text: fc.string({ unit: 'binary' }),
-  });
+  const text = fc.string({ unit: 'binary' });
+  const type = <T extends Part['type']>(name: T): { readonly type: fc.Arbitrary<T> } => ({ type: fc.constant(name) });
+  const status = fc.constantFrom<ToolStatus>('ok', 'error', 'denied', 'timeout', 'interrupted', 'unknown');
+  const part = fc.oneof<fc.Arbitrary<Part>[]>(
+    fc.record({ ...type('text'), text }),
+    fc.record({ ...type('reasoning'), text }),
+    fc.record({ ...type('tool_call'), text, call: text, name: text }),
+    fc.record({ ...type('tool_result'), text, call: text, status }),
+  );
   fc.assert(
     fc.property(fc.array(part), (parts) => {
       expect(decodeContent(CONTENT_VERSION, encodeContent(parts))).toEqual(parts);

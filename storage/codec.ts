@@ -1,6 +1,6 @@
 // What stands in the `bytea` columns: JSON in UTF-8. Never jsonb, which refuses NUL, reorders keys and drops `1.0`.
 
-import type { Part, TextPart, TurnEnd } from '../protocol/content.ts';
+import type { Part, TextPart, ToolStatus, TurnEnd } from '../protocol/content.ts';
 import type { ErrorBody } from '../protocol/errors.ts';
 import type { JournalEntry, TurnRecord } from '../actors/ports.ts';
 import { UnreadableRow } from './errors.ts';
@@ -101,10 +101,25 @@ export function decodeJournal(bytes: Uint8Array): readonly JournalEntry[] {
 
 function parsePart(value: unknown): Part {
   if (isRecord(value) && typeof value['text'] === 'string') {
-    const { type, text } = value;
+    const { type, text, call, name, status } = value;
     if (type === 'text' || type === 'reasoning') return { type, text };
+    if (type === 'tool_call' && typeof call === 'string' && typeof name === 'string') return { type, text, call, name };
+    if (type === 'tool_result' && typeof call === 'string' && isStatus(status)) return { type, text, call, status };
   }
   throw new UnreadableRow('a part of a type that this version of Parley does not know: upgrade it');
+}
+
+const STATUSES: readonly unknown[] = [
+  'ok',
+  'error',
+  'denied',
+  'timeout',
+  'interrupted',
+  'unknown',
+] satisfies readonly ToolStatus[];
+
+function isStatus(value: unknown): value is ToolStatus {
+  return STATUSES.includes(value);
 }
 
 function parseJson(bytes: Uint8Array): unknown {

@@ -26,7 +26,8 @@ import { AttemptRun } from './attempt-run.ts';
 import type { ActorCounts, EndReason } from './counts.ts';
 import { Deadline } from './deadline.ts';
 import { Draft, type ActorState, type RowOf } from './draft.ts';
-import { applyEffect, type EffectInput } from './effects.ts';
+import { applyEffect } from './effects.ts';
+import type { EffectInput } from './effects/input.ts';
 import {
   decide,
   initialState,
@@ -37,6 +38,8 @@ import {
 } from './machine.ts';
 import { endedAttempt, type EndedAttempt } from './ended-attempt.ts';
 import { handIn } from './hand-in.ts';
+import { Mailbox } from './mailbox.ts';
+import { RestWaiters } from './rest-waiters.ts';
 import { foundIn, recoveredFrom } from './recovery.ts';
 import { traceField, type Tracer } from '../tracing.ts';
 import { CHAT_LIMITS, type ChatSettings } from './settings.ts';
@@ -64,8 +67,6 @@ export type AttachAt =
   /** The cursor names a place that this log has not reached. */
   | { readonly outcome: 'ahead' };
 
-type Task = { readonly run: () => Promise<void>; readonly dropped: (() => void) | undefined };
-
 const NO_INPUT = { send: null, trace: null, ended: null, recovered: null } as const;
 
 export class ChatActor {
@@ -77,8 +78,10 @@ export class ChatActor {
   lastUsedMs: number;
   #machine: MachineState = initialState();
   #state: ActorState;
-  #mailbox: Task[] = [];
-  #working = false;
+  readonly #mailbox = new Mailbox((error) => {
+    this.#log.error('actor crashed', { error, ...this.#traced });
+    this.end('crashed');
+  });
   #ended: EndReason | null = null;
   #attempt: AttemptRun | null = null;
   readonly #deadline: Deadline;
@@ -86,7 +89,7 @@ export class ChatActor {
   /** While above 0 no queued message starts a turn: somebody waits for the chat to rest. */
   #quiesced = 0;
   #draining = false;
-  #restWaiters: { readonly isDone: () => boolean; readonly resolve: () => void }[] = [];
+  readonly #rest = new RestWaiters(() => this.#ended !== null);
 
   /** `crashed`: the actors of this chat failed too often of late; a turn that was running is given up. */
   constructor(deps: ActorDeps, record: ChatRecord, crashed: boolean) {
@@ -147,12 +150,7 @@ export class ChatActor {
 
   /** Queues a task; `dropped` is called instead when the actor ends before its turn comes. */
   post(run: () => Promise<void>, dropped?: () => void): void {
-    if (this.#ended !== null) {
-      dropped?.();
-      return;
-    }
-    this.#mailbox.push({ run, dropped });
-    if (!this.#working) void this.#work();
+    this.#mailbox.post(run, dropped);
   }
 
   /** Resolves when every task before it is done, or the actor has ended. */
@@ -237,7 +235,7 @@ export class ChatActor {
     this.#quiesced += 1;
     this.post(() => this.#stopOwn());
     await this.settled();
-    await this.#until(() => this.atRest);
+    await this.#rest.until(() => this.atRest);
     return () => {
       this.#quiesced -= 1;
       // What it was brought to rest for may not have happened: the queue goes on then.
@@ -261,7 +259,7 @@ export class ChatActor {
     this.#draining = true;
     this.#quiesced += 1;
     if (this.life === 'backingOff') this.#deadline.cancel();
-    await this.#until(() => this.atRest || this.life === 'backingOff');
+    await this.#rest.until(() => this.atRest || this.life === 'backingOff');
   }
 
   /** Gives the chat up if it rests, else leaves its turn to be recovered. Call `prepareDrain` before. */
@@ -274,13 +272,6 @@ export class ChatActor {
     return this.settled();
   }
 
-  #until(isDone: () => boolean): Promise<void> {
-    return new Promise((resolve) => {
-      if (this.#ended !== null || isDone()) resolve();
-      else this.#restWaiters.push({ isDone, resolve });
-    });
-  }
-
   end(reason: EndReason): void {
     if (this.#ended !== null) return;
     this.#ended = reason;
@@ -289,25 +280,10 @@ export class ChatActor {
     this.#journalTimer.cancel();
     this.#attempt?.abandon();
     this.#attempt = null;
-    const dropped = this.#mailbox;
-    this.#mailbox = [];
-    for (const task of dropped) task.dropped?.();
+    this.#mailbox.close();
     this.streamLog.end();
-    this.#tellRest();
+    this.#rest.tell();
     this.deps.onEnded(this, reason);
-  }
-
-  async #work(): Promise<void> {
-    this.#working = true;
-    for (let task = this.#mailbox.shift(); task !== undefined; task = this.#mailbox.shift()) {
-      try {
-        await task.run();
-      } catch (error) {
-        this.#log.error('actor crashed', { error, ...this.#traced });
-        this.end('crashed');
-      }
-    }
-    this.#working = false;
   }
 
   async #load(record: ChatRecord, crashed: boolean): Promise<void> {
@@ -349,15 +325,6 @@ export class ChatActor {
     if (this.#state.turn?.stopping === null) await this.step({ type: 'stop', current: true }, {}, null);
   }
 
-  #tellRest(): void {
-    const waiters = this.#restWaiters;
-    this.#restWaiters = [];
-    for (const waiter of waiters) {
-      if (this.#ended !== null || waiter.isDone()) waiter.resolve();
-      else this.#restWaiters.push(waiter);
-    }
-  }
-
   /** Does what the committed step asks for outside: all of it follows from the difference of the states. */
   #act(draft: Draft, resume: ResumedRun | null): void {
     const { attempt } = this.#state;
@@ -369,7 +336,7 @@ export class ChatActor {
       if (this.life === 'requesting') this.#startAttempt(resume);
     }
     this.#armDeadline();
-    this.#tellRest();
+    this.#rest.tell();
   }
 
   #armDeadline(): void {
@@ -413,6 +380,8 @@ export class ChatActor {
       opening: must(this.#state.attempt, 'an attempt was opened'),
       binding: this.#binding(),
       system: this.#state.fixedSystem ?? [],
+      tools: [],
+      toolChoice: 'auto',
       background: this.#state.chat.background === true,
       resume,
       onProviderRef: (ref) => this.post(() => this.#saveProviderRef(run, ref)),

@@ -11,7 +11,9 @@ import type {
   ModelBinding,
   ModelError,
   ModelErrorKind,
+  ModelRequest,
 } from '../ports.ts';
+import type { ToolSpec } from '../tool-ports.ts';
 import type { Span, Tracer } from '../tracing.ts';
 import type { ActorCounts } from './counts.ts';
 import { modelRequest } from './prompt.ts';
@@ -33,6 +35,8 @@ export type AttemptRunOptions = {
   /** Null: the model is no longer set up here. */
   readonly binding: ModelBinding | null;
   readonly system: readonly string[];
+  readonly tools: readonly ToolSpec[];
+  readonly toolChoice: ModelRequest['toolChoice'];
   /** The chat's policy. */
   readonly background: boolean;
   /** The attempt runs on at its provider since an epoch before; null: it is new. */
@@ -137,8 +141,9 @@ export class AttemptRun {
       const span = this.#options.tracer.begin('request', this.#span.at, { model: providerModel });
       let ended: AttemptResult | null = null;
       const source = { chat, attempt: opening, providerModel, maxOutputTokens, system, items, background, resume };
+      const { tools, toolChoice } = this.#options;
       try {
-        const request = modelRequest({ ...source, trace: span.at });
+        const request = modelRequest({ ...source, tools, toolChoice, trace: span.at });
         ended = await binding.client.stream(request, this.writer, this.#controller.signal);
         return ended;
       } finally {

@@ -3,6 +3,7 @@
 import type { Part, Usage } from '../../protocol/content.ts';
 import type { ErrorBody } from '../../protocol/errors.ts';
 import type { LiveBlock } from '../../protocol/events.ts';
+import { partOfBlock } from '../../protocol/parts.ts';
 import type { AttemptResult } from '../ports.ts';
 
 /** How an attempt ended, as its settlement needs it. */
@@ -27,7 +28,7 @@ export type Ending = {
 
 /** Without an error and a wait: those are for whoever judges it to add. */
 export function endedAttempt({ result, blocks, usageSoFar, cost }: Ending): EndedAttempt {
-  const parts: Part[] = blocks.filter((block) => block.text !== '').map(({ type, text }) => ({ type, text }));
+  const parts: Part[] = blocks.filter((block) => block.text !== '').map(partOfBlock);
   const bytes = blocks.reduce((sum, block) => sum + block.bytes, 0);
   const usage = result.usage ?? usageSoFar ?? estimatedUsage(bytes);
   return { result, error: null, delayMs: 0, parts, usage, costMicros: cost(usage) };

@@ -1,13 +1,30 @@
 // What a client that applied every event so far would show, but for the messages: the part of a snapshot that comes
 // from memory. It changes only with appended events, so it is always "as of the top position".
 
-import type { BlockType, Chat, QueuedMessage, Usage } from '../../protocol/content.ts';
-import type { BlockEvent, ChatEvent, LiveTurn, RetryEvent, StepEvent, TurnEvent } from '../../protocol/events.ts';
+import type { Action, BlockType, CallName, Chat, QueuedMessage, ToolStatus, Usage } from '../../protocol/content.ts';
+import type {
+  BlockEvent,
+  ChatEvent,
+  LiveTurn,
+  RetryEvent,
+  StepEvent,
+  ToolEvent,
+  TurnEvent,
+} from '../../protocol/events.ts';
 import type { TurnId } from '../../protocol/ids.ts';
+import { callField } from '../../protocol/parts.ts';
 import type { TurnRecord } from '../ports.ts';
 import { assert, must, unreachable } from '../../protocol/assert.ts';
 
-type Block = { readonly index: number; readonly type: BlockType; text: string; bytes: number; ended: boolean };
+type Block = {
+  readonly index: number;
+  readonly type: BlockType;
+  readonly call?: CallName;
+  text: string;
+  bytes: number;
+  ended: boolean;
+};
+type Call = CallName & { text: string; bytes: number; status: ToolStatus | null };
 
 /** Mutable on purpose: a delta costs one string append, not a copy of the turn. Only the stream log applies events. */
 export class LiveView {
@@ -17,6 +34,8 @@ export class LiveView {
   #blocks: Block[] = [];
   #retry: LiveTurn['retry'] = null;
   #usage: Usage | null = null;
+  #calls: Call[] = [];
+  #actions: readonly Action[] = [];
 
   constructor(opening: {
     readonly chat: Chat;
@@ -45,12 +64,19 @@ export class LiveView {
       blocks: this.#blocks.map((block) => ({ ...block })),
       retry: this.#retry,
       usage: this.#usage,
+      calls: this.#calls.map((call) => ({ ...call })),
+      actions: this.#actions,
     };
   }
 
   /** Bytes of UTF-8 that the block has so far: the offset of its next delta. */
   blockBytes(index: number): number {
     return this.#block(index).bytes;
+  }
+
+  /** Bytes of UTF-8 that the call has given so far: the offset of its next progress. */
+  callBytes(call: string): number {
+    return this.#call(call).bytes;
   }
 
   apply(event: ChatEvent, textBytes: number): void {
@@ -72,11 +98,17 @@ export class LiveView {
       case 'message':
         if (event.message.step === this.#turn?.step && event.message.turn === this.#turn?.id) this.#blocks = [];
         return;
+      case 'tool':
+        return this.#applyTool(event, textBytes);
+      case 'action':
+        this.#actions = event.actions;
+        return;
       case 'usage':
         this.#usage = event.usage;
         return;
       case 'epoch':
       case 'rewind':
+      case 'fork':
         return;
       default:
         return unreachable(event);
@@ -84,9 +116,7 @@ export class LiveView {
   }
 
   #applyTurn(event: TurnEvent): void {
-    this.#blocks = [];
-    this.#retry = null;
-    this.#usage = null;
+    this.#clear();
     this.#turn = event.type === 'started' ? { id: event.turn, model: event.model, step: 0, attempt: 0 } : null;
   }
 
@@ -94,9 +124,15 @@ export class LiveView {
     const turn = must(this.#turn, 'a step belongs to a started turn');
     turn.step = event.step;
     turn.attempt = event.attempt;
+    this.#clear();
+  }
+
+  #clear(): void {
     this.#blocks = [];
     this.#retry = null;
     this.#usage = null;
+    this.#calls = [];
+    this.#actions = [];
   }
 
   #applyRetry(event: RetryEvent): void {
@@ -107,7 +143,8 @@ export class LiveView {
   #applyBlock(event: BlockEvent, textBytes: number): void {
     if (event.type === 'start') {
       assert(event.index === this.#blocks.length, 'blocks are numbered in the order in which they start');
-      this.#blocks.push({ index: event.index, type: event.block, text: '', bytes: 0, ended: false });
+      const { index, block: type, call } = event;
+      this.#blocks.push({ index, type, text: '', bytes: 0, ended: false, ...callField(call) });
       return;
     }
     const block = this.#block(event.index);
@@ -118,6 +155,30 @@ export class LiveView {
     assert(event.offset === block.bytes, 'a delta begins where its block ends');
     block.text += event.text;
     block.bytes += textBytes;
+  }
+
+  #applyTool(event: ToolEvent, textBytes: number): void {
+    if (event.type === 'started') {
+      const { call, name } = event;
+      if (!this.#calls.some((known) => known.call === call))
+        this.#calls.push({ call, name, text: '', bytes: 0, status: null });
+      return;
+    }
+    const call = this.#call(event.call);
+    if (event.type === 'settled') {
+      Object.assign(call, { text: '', bytes: 0, status: event.status });
+      return;
+    }
+    assert(event.offset === call.bytes, 'progress begins where its call ends');
+    call.text += event.text;
+    call.bytes += textBytes;
+  }
+
+  #call(call: string): Call {
+    return must(
+      this.#calls.find((known) => known.call === call),
+      'a call has started before its progress',
+    );
   }
 
   #block(index: number): Block {

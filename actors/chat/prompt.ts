@@ -2,6 +2,7 @@
 // fixed at the chat's first request, and how a step goes into prompts is decided once, when its message is committed.
 
 import type { ResumedRun } from '../background-run.ts';
+import type { ToolSpec } from '../tool-ports.ts';
 import type { AttemptOpening, ModelRequest, PromptItem } from '../ports.ts';
 import type { ChatId } from '../../protocol/ids.ts';
 import type { TraceParent } from '../../protocol/trace-parent.ts';
@@ -28,6 +29,8 @@ export type RequestSource = {
   readonly maxOutputTokens: number | null;
   readonly system: readonly string[];
   readonly items: readonly PromptItem[];
+  readonly tools: readonly ToolSpec[];
+  readonly toolChoice: ModelRequest['toolChoice'];
   readonly trace: TraceParent | null;
   readonly background: boolean;
   readonly resume: ResumedRun | null;
@@ -38,6 +41,8 @@ export function modelRequest(source: RequestSource): ModelRequest {
     model: source.providerModel,
     system: source.system,
     items: source.items,
+    tools: source.tools,
+    toolChoice: source.toolChoice,
     maxOutputTokens: source.maxOutputTokens,
     chat: source.chat,
     attempt: source.attempt.id,

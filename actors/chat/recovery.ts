@@ -1,6 +1,7 @@
 // What the epoch before left behind, read from a chat as it was loaded: pure, so that a takeover can be tested as data.
 
-import type { Part, Usage } from '../../protocol/content.ts';
+import type { BlockType, CallName, Part, Usage } from '../../protocol/content.ts';
+import { callField, partOfBlock } from '../../protocol/parts.ts';
 import type { Epoch } from '../../protocol/ids.ts';
 import type { Position } from '../../protocol/position.ts';
 import { utf8Length } from '../../protocol/text.ts';
@@ -40,7 +41,7 @@ export function recoveredFrom(record: ChatRecord, binding: Pick<ModelBinding, 'c
   // A block that has no text yet says nothing.
   const parts: readonly Part[] = joinEntries(packs)
     .filter(({ text }) => text !== '')
-    .map(({ type, text }) => ({ type, text }));
+    .map(partOfBlock);
   const output = parts.reduce((bytes, part) => bytes + utf8Length(part.text), 0);
   const usage = estimatedUsage(output);
   return {
@@ -81,9 +82,9 @@ function shownBehind({ turn, epoch }: ChatRecord): Position {
 
 /** The blocks in their order. */
 function joinEntries(packs: readonly JournalPack[]): readonly ResumedBlock[] {
-  const blocks: { type: Part['type']; text: string; ended: boolean }[] = [];
+  const blocks: { type: BlockType; text: string; ended: boolean; call?: CallName }[] = [];
   for (const entry of packs.flatMap((pack) => pack.entries)) {
-    const block = (blocks[entry.index] ??= { type: entry.type, text: '', ended: false });
+    const block = (blocks[entry.index] ??= { type: entry.type, text: '', ended: false, ...callField(entry.call) });
     block.text += entry.text;
     block.ended = entry.ended;
   }

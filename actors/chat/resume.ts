@@ -2,6 +2,7 @@
 // first pack, so that a crash behind it finds the same again.
 
 import { must } from '../../protocol/assert.ts';
+import { callField } from '../../protocol/parts.ts';
 import type { Position } from '../../protocol/position.ts';
 import { sliceUtf8 } from '../../protocol/text.ts';
 import type { ResumedBlock } from '../background-run.ts';
@@ -45,7 +46,7 @@ type ShownBlock = { readonly step: number; readonly index: number; readonly bloc
 
 /** Gives the position of the last event. */
 function showBlock(draft: Draft, { step, index, block }: ShownBlock): Position {
-  let position = draft.push({ kind: 'block', type: 'start', step, index, block: block.type });
+  let position = draft.push({ kind: 'block', type: 'start', step, index, block: block.type, ...callField(block.call) });
   let offset = 0;
   for (let rest = block.text; rest !== '';) {
     const { text, bytes } = sliceUtf8(rest, 0, CHAT_LIMITS.mergedDeltaBytes);

@@ -2,9 +2,10 @@
 // within a window, wait here while a durable batch is in flight or the provider's run is not durable yet, and are noted
 // here for the journal.
 
-import type { BlockType, Usage } from '../../protocol/content.ts';
+import type { BlockType, CallName, Usage } from '../../protocol/content.ts';
 import type { BlockEvent } from '../../protocol/events.ts';
 import type { TurnId } from '../../protocol/ids.ts';
+import { callField } from '../../protocol/parts.ts';
 import { cleanText, utf8Length } from '../../protocol/text.ts';
 import type { ProviderRun, ResumedRun } from '../background-run.ts';
 import type { Clock, JournalEntry, JournalPack, StepSink } from '../ports.ts';
@@ -12,7 +13,7 @@ import { CHAT_LIMITS } from './settings.ts';
 import type { StreamLog } from './stream-log.ts';
 
 type Pending =
-  | { readonly type: 'start'; readonly index: number; readonly block: BlockType }
+  | { readonly type: 'start'; readonly index: number; readonly block: BlockType; readonly call?: CallName }
   | { readonly type: 'delta'; readonly index: number; text: string }
   | { readonly type: 'end'; readonly index: number };
 
@@ -51,7 +52,7 @@ export class StepWriter implements StepSink {
   #bytes = 0;
   /** A lone high surrogate at the end of a delta waits for its other half. */
   #carry = '';
-  #types: BlockType[];
+  #blocks: { readonly type: BlockType; readonly call?: CallName }[];
   #journal: JournalEntry[] = [];
   #packs: number;
 
@@ -59,16 +60,17 @@ export class StepWriter implements StepSink {
     this.options = options;
     this.lastActivityMs = options.clock.nowMs();
     const blocks = options.resume?.blocks ?? [];
-    this.#types = blocks.map((block) => block.type);
+    this.#blocks = blocks.map(({ type, call }) => ({ type, ...callField(call) }));
     this.#bytes = blocks.reduce((sum, block) => sum + utf8Length(block.text), 0);
     this.#packs = blocks.length === 0 ? 0 : 1;
   }
 
-  blockStart(index: number, type: BlockType): void {
+  blockStart(index: number, type: BlockType, call?: CallName): void {
     if (this.#closed) return;
-    if (this.#types.length === 0) this.options.onFirstBlock();
-    this.#types[index] = type;
-    this.#add({ type: 'start', index, block: type });
+    if (this.#blocks.length === 0) this.options.onFirstBlock();
+    const clean = call === undefined ? undefined : { call: cleanText(call.call), name: cleanText(call.name) };
+    this.#blocks[index] = { type, ...callField(clean) };
+    this.#add({ type: 'start', index, block: type, ...callField(clean) });
   }
 
   blockDelta(index: number, text: string): void {
@@ -192,7 +194,7 @@ export class StepWriter implements StepSink {
     const { log, step } = this.options;
     const { index } = item;
     if (item.type === 'start') {
-      log.append({ kind: 'block', type: 'start', step, index, block: item.block });
+      log.append({ kind: 'block', type: 'start', step, index, block: item.block, ...callField(item.call) });
       this.#note(index, { offset: 0, text: '', ended: false });
       return;
     }
@@ -213,8 +215,8 @@ export class StepWriter implements StepSink {
       this.#journal[this.#journal.length - 1] = { ...last, text: last.text + change.text, ended: change.ended };
       return;
     }
-    const type = this.#types[index] ?? 'text';
-    this.#journal.push({ index, type, ...change });
+    const block = this.#blocks[index] ?? { type: 'text' };
+    this.#journal.push({ index, ...block, ...change });
   }
 }
 

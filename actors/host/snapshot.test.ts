@@ -33,7 +33,7 @@ function allPieces(head: SnapshotHead, messages: readonly Message[]): readonly S
 
 describe('snapshotPieces', () => {
   it('[P4] an empty chat is one piece', () => {
-    expect(allPieces(HEAD, [])).toEqual([{ last: true, head: HEAD, messages: [], live: [] }]);
+    expect(allPieces(HEAD, [])).toEqual([{ last: true, head: HEAD, messages: [], live: [], calls: [] }]);
   });
 
   it('[P4] no piece is larger than its limit, the head comes once, the messages in order', () => {
@@ -62,6 +62,8 @@ describe('snapshotPieces', () => {
       blocks: [block],
       retry: null,
       usage: null,
+      calls: [],
+      actions: [],
     };
     const pieces = allPieces({ ...HEAD, live }, []);
     expect(pieces[0]?.head?.live?.blocks[0]).toEqual({ ...block, text: '', bytes: 0 });

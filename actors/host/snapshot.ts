@@ -37,37 +37,51 @@ export function newestChanges(changes: ChatChanges): ChatChanges {
 function* cut(head: SnapshotHead, messages: readonly Message[]): Generator<SnapshotPiece, void> {
   let first: SnapshotHead | null = { ...head, live: head.live === null ? null : withoutText(head.live) };
   let batch: Message[] = [];
-  let live: [number, number, string][] = [];
+  let live: Slice[] = [];
+  let calls: Slice[] = [];
   let bytes = headBytes(head);
   for (const item of items(messages, head.live)) {
-    if (bytes + item.bytes > LIMITS.snapshotPieceBytes && batch.length + live.length > 0) {
-      yield { last: false, head: first, messages: batch, live };
-      [first, batch, live, bytes] = [null, [], [], 0];
+    if (bytes + item.bytes > LIMITS.snapshotPieceBytes && batch.length + live.length + calls.length > 0) {
+      yield { last: false, head: first, messages: batch, live, calls };
+      [first, batch, live, calls, bytes] = [null, [], [], [], 0];
     }
     bytes += item.bytes;
     if ('message' in item) batch.push(item.message);
-    else live.push(item.slice);
+    else if (item.of === 'block') live.push(item.slice);
+    else calls.push(item.slice);
   }
-  yield { last: true, head: first, messages: batch, live };
+  yield { last: true, head: first, messages: batch, live, calls };
 }
 
+type Slice = [number, number, string];
 type Item =
   | { readonly bytes: number; readonly message: Message }
-  | { readonly bytes: number; readonly slice: [number, number, string] };
+  | { readonly bytes: number; readonly of: 'block' | 'call'; readonly slice: Slice };
 
 function* items(messages: readonly Message[], live: LiveTurn | null): Generator<Item, void> {
   for (const message of messages) yield { bytes: messageBytes(message), message };
-  for (const block of live?.blocks ?? []) {
-    for (let offset = 0; offset < block.bytes;) {
-      const slice = sliceUtf8(block.text, offset, LIMITS.inlinePartBytes);
-      yield { bytes: slice.bytes + OVERHEAD_BYTES, slice: [block.index, slice.offset, slice.text] };
-      offset = slice.offset + slice.bytes;
-    }
+  for (const block of live?.blocks ?? []) yield* slices('block', block.index, block);
+  for (const [place, call] of (live?.calls ?? []).entries()) yield* slices('call', place, call);
+}
+
+function* slices(
+  of: 'block' | 'call',
+  index: number,
+  { text, bytes }: { readonly text: string; readonly bytes: number },
+): Generator<Item, void> {
+  for (let offset = 0; offset < bytes;) {
+    const slice = sliceUtf8(text, offset, LIMITS.inlinePartBytes);
+    yield { bytes: slice.bytes + OVERHEAD_BYTES, of, slice: [index, slice.offset, slice.text] };
+    offset = slice.offset + slice.bytes;
   }
 }
 
 function withoutText(live: LiveTurn): LiveTurn {
-  return { ...live, blocks: live.blocks.map((block) => ({ ...block, text: '', bytes: 0 })) };
+  return {
+    ...live,
+    blocks: live.blocks.map((block) => ({ ...block, text: '', bytes: 0 })),
+    calls: live.calls.map((call) => ({ ...call, text: '', bytes: 0 })),
+  };
 }
 
 /** About what the message takes in a frame. */
@@ -76,6 +90,8 @@ export function messageBytes(message: Message): number {
 }
 
 function headBytes(head: SnapshotHead): number {
-  const texts = head.queue.flatMap((item) => item.parts.map((part) => part.text));
+  const queued = head.queue.flatMap((item) => item.parts.map((part) => part.text));
+  const asked = (head.live?.actions ?? []).map((action) => action.args);
+  const texts = [...queued, ...asked];
   return texts.reduce((sum, text) => sum + utf8Length(text) + OVERHEAD_BYTES, OVERHEAD_BYTES);
 }

@@ -10,6 +10,8 @@ function built(items: readonly PromptItem[], system: readonly string[] = []): Re
     model: 'm',
     system,
     items,
+    tools: [],
+    toolChoice: 'auto',
     maxOutputTokens: 99,
     attemptNumber: 1,
     trace: null,

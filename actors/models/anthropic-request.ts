@@ -18,7 +18,7 @@ export function anthropicRequest(request: ModelRequest): MessageCreateParamsStre
   const messages: MessageParam[] = [];
   for (const item of request.items) {
     const content = contentOf(item);
-    if (content.length > 0) messages.push({ role: item.role, content });
+    if (content.length > 0) messages.push({ role: item.role === 'assistant' ? 'assistant' : 'user', content });
   }
   if (messages.length === 0) return null;
   const system = systemBlocks(request.system);

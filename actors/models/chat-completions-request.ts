@@ -36,9 +36,10 @@ function alternating(items: readonly PromptItem[]): ChatCompletionMessageParam[]
   for (const item of items) {
     const content = contentOf(item);
     if (content === '') continue;
+    const role = item.role === 'assistant' ? 'assistant' : 'user';
     const last = messages.at(-1);
-    if (last?.role === item.role) last.content += SEPARATOR + content;
-    else messages.push({ role: item.role, content });
+    if (last?.role === role) last.content += SEPARATOR + content;
+    else messages.push({ role, content });
   }
   return messages;
 }

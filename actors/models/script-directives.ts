@@ -60,6 +60,7 @@ const KINDS = {
 
 const STOPS = {
   end_turn: true,
+  tool_use: true,
   max_tokens: true,
   refusal: true,
   context_overflow: true,

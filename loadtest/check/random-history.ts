@@ -263,6 +263,7 @@ class Play {
       },
       messages: dropOlder ? messages : messages.filter(({ number }) => number > (since?.[0] ?? 0)),
       live: (turn?.blocks ?? []).map(({ index, text }) => [index, 0, text] as const),
+      calls: [],
     };
   }
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { EMPTY_CHAT_STATE, type ChatState } from '../client/chat-state.ts';
 import { applyEvent } from '../client/reducer.ts';
+import type { BlockType } from '../content.ts';
 import type { Chat, Message, Part } from '../content.ts';
 import { errorBody } from '../errors.ts';
 import type { ChatEvent, LiveTurn } from '../events.ts';
@@ -71,7 +72,7 @@ const stepStarted = (attempt = 1, step = 1): ChatEvent => ({
   attempt,
 });
 const reset: ChatEvent = { kind: 'step', type: 'reset', turn: TURN, step: 1, attempt: 1 };
-const start = (index: number, block: Part['type'] = 'text'): ChatEvent => ({
+const start = (index: number, block: BlockType = 'text'): ChatEvent => ({
   kind: 'block',
   type: 'start',
   step: 1,

@@ -131,6 +131,8 @@ export function renderMessage(message: Message, actions: Action[]): void {
         tone: 'dim',
         text: `${part.type} of ${Math.ceil(part.bytes / 1024)} KiB, not loaded`,
       });
+    } else if (part.type === 'tool_result') {
+      actions.push({ kind: 'line', tone: 'dim', text: `${part.status}: ${sanitize(part.text)}` });
     } else if (part.text !== '') {
       actions.push(
         { kind: 'begin', block: part.type },
@@ -175,7 +177,7 @@ function renderRemoved(shown: Shown, next: ChatState, actions: Action[]): number
 /** The step's message is committed: what is on the screen is completed, or withdrawn where it differs. */
 function finishStep(live: ShownStep, message: Message, actions: Action[]): void {
   const final = message.parts.flatMap((part, index): LiveBlock[] =>
-    'text' in part && part.text !== ''
+    'text' in part && part.text !== '' && part.type !== 'tool_result'
       ? [{ index, type: part.type, text: part.text, bytes: part.text.length, ended: true }]
       : [],
   );

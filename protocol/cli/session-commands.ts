@@ -15,6 +15,7 @@ import { type Input, SLASH_HELP } from './slash.ts';
 import { listChats, transcript } from './transcript.ts';
 import { sanitizeLine } from './sanitize.ts';
 import type { Tone } from './wording.ts';
+import { withText } from '../parts.ts';
 
 /** What the commands need of the session that they run in. */
 export type CommandHost = {
@@ -132,7 +133,7 @@ async function whole({ client, handle }: CommandHost, message: Message): Promise
   const parts = await Promise.all(
     message.parts.map(async (part, index): Promise<Part> => {
       if ('text' in part) return part;
-      return { type: part.type, text: await client.part(handle.id, message.number, index) };
+      return withText(part, await client.part(handle.id, message.number, index));
     }),
   );
   return { ...message, parts };

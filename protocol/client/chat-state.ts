@@ -5,7 +5,7 @@
 // every message of the chat numbered `oldest` or above. `staging` is invisible until its snapshot is complete.
 
 import type { Chat, Message, QueuedMessage, TurnEnd } from '../content.ts';
-import type { LiveBlock, LiveTurn } from '../events.ts';
+import type { LiveBlock, LiveCall, LiveTurn } from '../events.ts';
 import type { SnapshotHead } from '../frames.ts';
 import type { Position } from '../position.ts';
 
@@ -36,6 +36,8 @@ export type Staging = {
   readonly messages: readonly Message[];
   /** The live blocks with the text that the pieces brought so far. */
   readonly blocks: readonly LiveBlock[];
+  /** And the live calls, likewise. */
+  readonly calls: readonly LiveCall[];
 };
 
 /** Older messages leave a state above this, from the oldest on; they can be paged in again. */

@@ -1,8 +1,9 @@
 // Changes of a chat's state that come from queries and from the person, not from the log. They never move the cursor.
 
-import type { Message, Part } from '../content.ts';
+import type { Message } from '../content.ts';
 import type { ChatState } from './chat-state.ts';
 import { lowerBound, mergeMessages } from './messages.ts';
+import { withText } from '../parts.ts';
 
 /** An answer of the query `messages` for what is older than the state. */
 export type OlderPage = {
@@ -36,7 +37,7 @@ export function applyPartText(state: ChatState, { number, index, text }: PartTex
   if (message === undefined || message.number !== number) return state;
   const reference = message.parts[index];
   if (reference === undefined || 'text' in reference) return state;
-  const part: Part = { type: reference.type, text };
+  const part = withText(reference, text);
   return { ...state, messages: state.messages.with(at, { ...message, parts: message.parts.with(index, part) }) };
 }
 

@@ -21,6 +21,8 @@ const LIVE: LiveTurn = {
   blocks: [{ index: 0, type: 'text', text: 'aß', bytes: 3, ended: false }],
   retry: null,
   usage: null,
+  calls: [],
+  actions: [],
 };
 
 function stateAt(changes: Partial<ChatState> = {}): ChatState {

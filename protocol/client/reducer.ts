@@ -6,8 +6,18 @@
 // its cursor. Events that may cover more than one position work by replacement or by offset, so a state that already
 // holds part of what they cover comes out the same (P2).
 
-import type { BlockEvent, ChatEvent, LiveBlock, LiveTurn, PositionedEvent, StepEvent, TurnEvent } from '../events.ts';
+import type {
+  BlockEvent,
+  ChatEvent,
+  LiveBlock,
+  LiveTurn,
+  PositionedEvent,
+  StepEvent,
+  ToolEvent,
+  TurnEvent,
+} from '../events.ts';
 import type { Message, PartOrReference } from '../content.ts';
+import { withText } from '../parts.ts';
 import type { Position } from '../position.ts';
 import { comparePositions } from '../position.ts';
 import { unreachable } from '../assert.ts';
@@ -43,8 +53,12 @@ export function applyEvent(state: ChatState, { position, span, event }: Position
   return next === null ? GAP : { outcome: 'applied', state: { ...next, position } };
 }
 
-/** A block with `text` from `offset` on; null when bytes before `offset` are missing or the place is no boundary. */
-export function extendBlock(block: LiveBlock, offset: number, text: string): LiveBlock | null {
+/** A block or a call with `text` from `offset` on; null when bytes before `offset` are missing or the place is no boundary. */
+export function extendText<T extends { readonly text: string; readonly bytes: number }>(
+  block: T,
+  offset: number,
+  text: string,
+): T | null {
   if (offset > block.bytes) return null;
   const fresh = offset === block.bytes ? text : behindByte(text, block.bytes - offset);
   if (fresh === null) return null;
@@ -68,6 +82,7 @@ function continuesFrom(last: Position, event: ChatEvent | null): boolean {
 function reduce(state: ChatState, event: ChatEvent): ChatState | null {
   switch (event.kind) {
     case 'epoch':
+    case 'fork':
       return state;
     case 'chat':
       return { ...state, chat: event.chat };
@@ -93,6 +108,10 @@ function reduce(state: ChatState, event: ChatEvent): ChatState | null {
     }
     case 'block':
       return onTurn(state, (turn) => reduceBlock(turn, event));
+    case 'tool':
+      return onTurn(state, (turn) => reduceTool(turn, event));
+    case 'action':
+      return onTurn(state, (turn) => ({ ...turn, actions: event.actions }));
     case 'usage':
       // The figures of an attempt may be known only when its turn is over; then nothing shows them.
       return state.turn !== null && state.turn.turn === event.turn
@@ -122,8 +141,7 @@ function withLiveText(message: Message, turn: LiveTurn | null): Message {
     const block = turn.blocks[at];
     if (block === undefined) return part;
     next = at + 1;
-    const { type, text } = block;
-    return type === 'text' ? { type, text } : { type, text };
+    return withText(part, block.text);
   });
   return { ...message, parts };
 }
@@ -143,7 +161,7 @@ function withinBound(state: ChatState): ChatState {
 function reduceTurn(state: ChatState, event: TurnEvent): ChatState {
   if (event.type === 'started') {
     const { turn, model } = event;
-    const started: LiveTurn = { turn, model, step: 0, attempt: 0, blocks: [], retry: null, usage: null };
+    const started: LiveTurn = { turn, model, step: 0, attempt: 0, ...NOTHING_LIVE };
     return { ...state, turn: started, retracted: null };
   }
   const { turn, outcome, error } = event;
@@ -152,7 +170,26 @@ function reduceTurn(state: ChatState, event: TurnEvent): ChatState {
 
 /** Both kinds of it leave an attempt without blocks: `started` begins one, `reset` takes back what one has shown. */
 function reduceStep(turn: LiveTurn, { step, attempt }: StepEvent): LiveTurn {
-  return { ...turn, step, attempt, blocks: [], retry: null, usage: null };
+  return { ...turn, step, attempt, ...NOTHING_LIVE };
+}
+
+const NOTHING_LIVE = { blocks: [], retry: null, usage: null, calls: [], actions: [] } as const;
+
+function reduceTool(turn: LiveTurn, event: ToolEvent): LiveTurn | null {
+  if (turn.step !== event.step) return null;
+  const at = turn.calls.findIndex(({ call }) => call === event.call);
+  const known = turn.calls[at];
+  if (event.type === 'started') {
+    if (known !== undefined) return turn;
+    const { call, name } = event;
+    return { ...turn, calls: [...turn.calls, { call, name, text: '', bytes: 0, status: null }] };
+  }
+  if (known === undefined) return null;
+  if (event.type === 'settled') {
+    return { ...turn, calls: turn.calls.with(at, { ...known, text: '', bytes: 0, status: event.status }) };
+  }
+  const call = extendText(known, event.offset, event.text);
+  return call === null ? null : { ...turn, calls: turn.calls.with(at, call) };
 }
 
 function reduceBlock(turn: LiveTurn, event: BlockEvent): LiveTurn | null {
@@ -162,11 +199,19 @@ function reduceBlock(turn: LiveTurn, event: BlockEvent): LiveTurn | null {
   switch (event.type) {
     case 'start': {
       if (known !== undefined) return known.type === event.block ? turn : null;
-      const block: LiveBlock = { index: event.index, type: event.block, text: '', bytes: 0, ended: false };
+      const { index, block: type, call } = event;
+      const block: LiveBlock = {
+        index,
+        type,
+        text: '',
+        bytes: 0,
+        ended: false,
+        ...(call === undefined ? {} : { call }),
+      };
       return { ...turn, blocks: [...turn.blocks, block] };
     }
     case 'delta': {
-      const block = known === undefined ? null : extendBlock(known, event.offset, event.text);
+      const block = known === undefined ? null : extendText(known, event.offset, event.text);
       return block === null ? null : { ...turn, blocks: turn.blocks.with(at, block) };
     }
     case 'end':

@@ -3,13 +3,12 @@
 // A snapshot comes in pieces that are staged: what is shown stays as it was until the last piece, then all of it is
 // swapped in. Anything that makes the staged pieces worthless (a new snapshot, `resumed`) discards them.
 
-import type { LiveBlock } from '../events.ts';
 import type { SnapshotHead, SnapshotPiece } from '../frames.ts';
 import type { Position } from '../position.ts';
 import { comparePositions } from '../position.ts';
 import type { ChatState, Staging } from './chat-state.ts';
 import { mergeMessages, withoutRanges } from './messages.ts';
-import { extendBlock } from './reducer.ts';
+import { extendText } from './reducer.ts';
 
 export type SnapshotApplied =
   | { readonly outcome: 'applied'; readonly state: ChatState }
@@ -26,9 +25,10 @@ export function applyPiece(state: ChatState, position: Position, piece: Snapshot
   }
   const begun = head === null ? continuedStaging(state, position) : newStaging(position, head);
   if (begun === null) return { outcome: 'gap' };
-  const blocks = withTexts(begun.blocks, piece.live);
-  if (blocks === null) return { outcome: 'gap' };
-  const staging = { ...begun, messages: mergeMessages(begun.messages, piece.messages), blocks };
+  const blocks = withTexts(begun.blocks, piece.live, (block) => block.index);
+  const calls = withTexts(begun.calls, piece.calls, (_call, place) => place);
+  if (blocks === null || calls === null) return { outcome: 'gap' };
+  const staging = { ...begun, messages: mergeMessages(begun.messages, piece.messages), blocks, calls };
   return { outcome: 'applied', state: piece.last ? swapIn(state, staging) : { ...state, staging } };
 }
 
@@ -46,26 +46,32 @@ export function discardStaging(state: ChatState): ChatState {
 
 function newStaging(position: Position, head: SnapshotHead): Staging {
   const blocks = (head.live?.blocks ?? []).map((block) => ({ ...block, text: '', bytes: 0 }));
-  return { position, head, messages: [], blocks };
+  const calls = (head.live?.calls ?? []).map((call) => ({ ...call, text: '', bytes: 0 }));
+  return { position, head, messages: [], blocks, calls };
 }
 
 function continuedStaging({ staging }: ChatState, position: Position): Staging | null {
   return staging !== null && comparePositions(staging.position, position) === 0 ? staging : null;
 }
 
-function withTexts(blocks: readonly LiveBlock[], live: SnapshotPiece['live']): readonly LiveBlock[] | null {
-  const extended = [...blocks];
+/** `live` names what it goes into by what `indexOf` gives. */
+function withTexts<T extends { readonly text: string; readonly bytes: number }>(
+  begun: readonly T[],
+  live: SnapshotPiece['live'],
+  indexOf: (item: T, place: number) => number,
+): readonly T[] | null {
+  const extended = [...begun];
   for (const [index, offset, text] of live) {
-    const at = extended.findIndex((block) => block.index === index);
-    const block = extended[at];
-    const next = block === undefined ? null : extendBlock(block, offset, text);
+    const at = extended.findIndex((item, place) => indexOf(item, place) === index);
+    const item = extended[at];
+    const next = item === undefined ? null : extendText(item, offset, text);
     if (next === null) return null;
     extended[at] = next;
   }
   return extended;
 }
 
-function swapIn(state: ChatState, { position, head, messages, blocks }: Staging): ChatState {
+function swapIn(state: ChatState, { position, head, messages, blocks, calls }: Staging): ChatState {
   // After `disowned` what was known belongs to a history that the server no longer has.
   const drop = head.drop_older || head.disowned || state.position === null;
   const kept = drop ? [] : withoutRanges(state.messages, head.removed);
@@ -80,7 +86,7 @@ function swapIn(state: ChatState, { position, head, messages, blocks }: Staging)
     oldest: drop ? (merged[0]?.number ?? null) : (state.oldest ?? merged[0]?.number ?? null),
     history: left ? state.history + 1 : state.history,
     queue: head.queue,
-    turn: head.live === null ? null : { ...head.live, blocks },
+    turn: head.live === null ? null : { ...head.live, blocks, calls },
     lastTurn: head.chat.last_turn,
     retracted: head.retracted ?? state.retracted,
     staging: null,

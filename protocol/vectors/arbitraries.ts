@@ -2,19 +2,20 @@
 
 import fc from 'fast-check';
 import type {
+  Action,
   Chat,
   ChatSummary,
   Message,
-  Part,
   PartOrReference,
   QueuedMessage,
+  ToolStatus,
   TurnOutcome,
   Usage,
 } from '../content.ts';
 import type { OutgoingClientFrame } from '../codec.ts';
 import { encodeArgs } from '../codec.ts';
 import { ERRORS, type ErrorBody, type ErrorCode } from '../errors.ts';
-import type { ChatEvent, LiveTurn, PositionedEvent } from '../events.ts';
+import type { ChatEvent, ForkReason, LiveTurn, PositionedEvent } from '../events.ts';
 import type { Args, ServerFrame, SnapshotHead, SnapshotPiece } from '../frames.ts';
 import { uuidFromBytes, type ChatId, type CommandId, type Epoch, type TurnId } from '../ids.ts';
 import { must } from '../assert.ts';
@@ -64,10 +65,26 @@ const usage: fc.Arbitrary<Usage> = fc.record({
 });
 
 const partType = fc.constantFrom('text' as const, 'reasoning' as const);
-const part: fc.Arbitrary<PartOrReference> = fc.oneof(
-  fc.record({ type: partType, text }) as fc.Arbitrary<Part>,
+const toolCall = { type: fc.constant('tool_call' as const), call: text, name: text };
+const toolStatus = fc.constantFrom<ToolStatus>('ok', 'error', 'denied', 'timeout', 'interrupted', 'unknown');
+const toolResult = { type: fc.constant('tool_result' as const), call: text, status: toolStatus };
+const part = fc.oneof(
+  fc.record({ type: partType, text }),
   fc.record({ type: partType, bytes: uint }),
-);
+  fc.record({ ...toolCall, text }),
+  fc.record({ ...toolCall, bytes: uint }),
+  fc.record({ ...toolResult, text }),
+  fc.record({ ...toolResult, bytes: uint }),
+) as fc.Arbitrary<PartOrReference>;
+
+const action: fc.Arbitrary<Action> = fc.record({
+  type: fc.constantFrom('result' as const, 'approval' as const),
+  call: text,
+  name: text,
+  args: text,
+  deadline_at: uint,
+  hash: text,
+});
 
 const label = text.filter((key) => key !== '__proto__');
 
@@ -119,17 +136,23 @@ const message: fc.Arbitrary<Message> = fc.record(
   { requiredKeys: ['number', 'id', 'role', 'parts', 'created_at'] },
 );
 
-const queued: fc.Arbitrary<QueuedMessage> = fc.record({
-  id: id<CommandId>(),
-  parts: fc.array(fc.record({ type: fc.constant('text' as const), text }), { maxLength: 3 }),
-  created_by: text,
-  created_at: uint,
-});
+const queued: fc.Arbitrary<QueuedMessage> = fc.record(
+  {
+    id: id<CommandId>(),
+    parts: fc.array(fc.record({ type: fc.constant('text' as const), text }), { maxLength: 3 }),
+    created_by: text,
+    created_at: uint,
+    steer: fc.constant(true as const),
+  },
+  { requiredKeys: ['id', 'parts', 'created_by', 'created_at'] },
+);
 
 const attempt = { turn: id<TurnId>(), step: uint, attempt: uint };
 const kind = <K extends string>(name: K): { readonly kind: fc.Arbitrary<K> } => ({ kind: fc.constant(name) });
 const type = <K extends string>(name: K): { readonly type: fc.Arbitrary<K> } => ({ type: fc.constant(name) });
 const block = { ...kind('block'), step: uint, index: uint };
+const tool = { ...kind('tool'), step: uint, call: text };
+const callName = fc.record({ call: text, name: text });
 
 export const event: fc.Arbitrary<ChatEvent> = fc.oneof(
   fc.record({ ...kind('epoch'), after: maybe(position) }),
@@ -144,6 +167,15 @@ export const event: fc.Arbitrary<ChatEvent> = fc.oneof(
   fc.record({ ...block, ...type('start'), block: partType }),
   fc.record({ ...block, ...type('delta'), offset: uint, text }),
   fc.record({ ...block, ...type('end'), bytes: uint }),
+  fc.record({ ...block, ...type('start'), block: fc.constant('tool_call' as const), call: callName }),
+  fc.record({ ...tool, ...type('started'), name: text }),
+  fc.record({ ...tool, ...type('progress'), offset: uint, text }),
+  fc.record({ ...tool, ...type('settled'), status: toolStatus }),
+  fc.record({ ...kind('action'), actions: fc.array(action, { maxLength: 3 }) }),
+  fc.record({
+    ...kind('fork'),
+    reason: fc.constantFrom<ForkReason>('compaction', 'edit', 'model', 'tools', 'clear', 'reasoning'),
+  }),
   fc.record({ ...kind('usage'), ...attempt, usage }),
 );
 
@@ -166,6 +198,10 @@ const live: fc.Arbitrary<LiveTurn> = fc.record({
   }),
   retry: maybe(fc.record({ attempt: uint, delay_ms: uint, at: uint, error: errorBody })),
   usage: maybe(usage),
+  calls: fc.array(fc.record({ call: text, name: text, text, bytes: uint, status: maybe(toolStatus) }), {
+    maxLength: 3,
+  }),
+  actions: fc.array(action, { maxLength: 3 }),
 });
 
 const head: fc.Arbitrary<SnapshotHead> = fc.record({
@@ -184,6 +220,7 @@ const piece: fc.Arbitrary<SnapshotPiece> = fc.record({
   head: maybe(head),
   messages: fc.array(message, { maxLength: 4 }),
   live: fc.array(fc.tuple(uint, uint, text), { maxLength: 4 }),
+  calls: fc.array(fc.tuple(uint, uint, text), { maxLength: 4 }),
 });
 
 /** Anything that the wire carries inside args and results. */

@@ -57,7 +57,7 @@ export const LENIENT_SERVER: readonly RawSample[] = [
   },
   { name: 'a heartbeat with nil for the feed', bytes: encode([38, 1, [], null]) },
   { name: 'trailing fields are ignored', bytes: encode([39, 5, 'later']) },
-  { name: 'a kind that the client does not know', bytes: event(10, { anything: [1] }) },
+  { name: 'a kind that the client does not know', bytes: event(99, { anything: [1] }) },
   { name: 'a form of turn that the client does not know', bytes: event(6, [7, TURN, 'x']) },
   { name: 'a form of step that the client does not know', bytes: event(7, [7, TURN, 1, 1]) },
   { name: 'a form of block that the client does not know', bytes: event(9, [7, 1, 0, 'x']) },

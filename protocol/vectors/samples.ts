@@ -1,7 +1,7 @@
 // One frame or more for every op and every kind of event: what the vectors are made of.
 
 import { SESSION_LIMITS } from '../limits.ts';
-import type { Chat, Message, QueuedMessage, Usage } from '../content.ts';
+import type { Action, Chat, Message, QueuedMessage, Usage } from '../content.ts';
 import { encodeArgs, type OutgoingClientFrame } from '../codec.ts';
 import { errorBody } from '../errors.ts';
 import type { ChatEvent } from '../events.ts';
@@ -89,6 +89,34 @@ const QUEUED: QueuedMessage = {
   created_at: NOW_MS,
 };
 
+const TOOL_CALLER: Message = {
+  ...ASSISTANT_MESSAGE,
+  parts: [
+    { type: 'text', text: 'Let me look.' },
+    { type: 'tool_call', text: '{"zone":"UTC"}', call: 'call_1', name: 'clock' },
+    { type: 'tool_call', bytes: 20_000, call: 'call_2', name: 'pick_color' },
+  ],
+};
+
+const TOOL_MESSAGE: Message = {
+  number: 3,
+  id: REPLY,
+  role: 'tool',
+  parts: [{ type: 'tool_result', text: '12:00', call: 'call_1', status: 'ok' }],
+  created_at: NOW_MS + 20,
+  turn: TURN,
+  step: 1,
+};
+
+const ACTION: Action = {
+  type: 'result',
+  call: 'call_2',
+  name: 'pick_color',
+  args: '{"of":["red","blue"]}',
+  deadline_at: NOW_MS + 300_000,
+  hash: 'c0ffee',
+};
+
 const HEAD: SnapshotHead = {
   drop_older: false,
   disowned: false,
@@ -108,9 +136,15 @@ const HEAD: SnapshotHead = {
     blocks: [
       { index: 0, type: 'reasoning', text: '', bytes: 0, ended: true },
       { index: 1, type: 'text', text: '', bytes: 0, ended: false },
+      { index: 2, type: 'tool_call', text: '', bytes: 0, ended: false, call: { call: 'call_1', name: 'clock' } },
     ],
     retry: { attempt: 1, delay_ms: 800, at: NOW_MS, error: errorBody('model_overloaded') },
     usage: USAGE,
+    calls: [
+      { call: 'call_1', name: 'clock', text: '', bytes: 0, status: 'ok' },
+      { call: 'call_2', name: 'pick_color', text: '', bytes: 0, status: null },
+    ],
+    actions: [ACTION],
   },
 };
 
@@ -187,7 +221,7 @@ export const SERVER_SAMPLES: readonly Sample<ServerFrame>[] = [
       chat: CHAT,
       outcome: 'snapshot',
       position: at(3, 12),
-      piece: { last: false, head: HEAD, messages: [USER_MESSAGE, ASSISTANT_MESSAGE], live: [] },
+      piece: { last: false, head: HEAD, messages: [USER_MESSAGE, TOOL_CALLER, TOOL_MESSAGE], live: [], calls: [] },
     },
   },
   {
@@ -206,6 +240,7 @@ export const SERVER_SAMPLES: readonly Sample<ServerFrame>[] = [
           [1, 0, 'Hé'],
           [1, 3, 'llo'],
         ],
+        calls: [[1, 0, 'asking']],
       },
     },
   },
@@ -230,6 +265,7 @@ export const SERVER_SAMPLES: readonly Sample<ServerFrame>[] = [
         },
         messages: [],
         live: [],
+        calls: [],
       },
     },
   },
@@ -277,8 +313,11 @@ const EVENTS: readonly (readonly [string, ChatEvent])[] = [
   ['chat with everything', { kind: 'chat', chat: FAILED_CHAT }],
   ['message of a user', { kind: 'message', message: USER_MESSAGE }],
   ['message of the assistant', { kind: 'message', message: ASSISTANT_MESSAGE }],
+  ['message with calls of tools', { kind: 'message', message: TOOL_CALLER }],
+  ['message of a tool', { kind: 'message', message: TOOL_MESSAGE }],
   ['rewind', { kind: 'rewind', from: 3, to: 7 }],
   ['queue', { kind: 'queue', queue: [QUEUED] }],
+  ['queue with a message that steers', { kind: 'queue', queue: [{ ...QUEUED, steer: true }] }],
   ['queue, empty', { kind: 'queue', queue: [] }],
   ['turn started', { kind: 'turn', type: 'started', turn: TURN, model: 'scripted' }],
   ['turn ended', { kind: 'turn', type: 'ended', turn: TURN, outcome: 'completed', error: null }],
@@ -309,6 +348,23 @@ const EVENTS: readonly (readonly [string, ChatEvent])[] = [
     { kind: 'block', type: 'delta', step: 1, index: 0, offset: 5, text: `\ufeff${'=-'.repeat(40)}` },
   ],
   ['block end', { kind: 'block', type: 'end', step: 1, index: 0, bytes: 65_536 }],
+  [
+    'block start of a call',
+    {
+      kind: 'block',
+      type: 'start',
+      step: 1,
+      index: 2,
+      block: 'tool_call',
+      call: { call: 'call_1', name: 'clock' },
+    },
+  ],
+  ['tool started', { kind: 'tool', type: 'started', step: 1, call: 'call_1', name: 'clock' }],
+  ['tool progress', { kind: 'tool', type: 'progress', step: 1, call: 'call_1', offset: 70_000, text: '12:00 ' }],
+  ['tool settled', { kind: 'tool', type: 'settled', step: 1, call: 'call_1', status: 'unknown' }],
+  ['action', { kind: 'action', actions: [ACTION, { ...ACTION, type: 'approval', call: 'call_3' }] }],
+  ['action, none', { kind: 'action', actions: [] }],
+  ['fork', { kind: 'fork', reason: 'compaction' }],
   ['usage', { kind: 'usage', turn: TURN, step: 1, attempt: 1, usage: { ...USAGE, estimated: true } }],
 ];
 

@@ -185,6 +185,7 @@ export class ScriptedNode {
       head: { ...head, chat: must(meta, 'the scripted chat has metadata'), live: emptied },
       messages,
       live: texts,
+      calls: [],
     };
     send(socket, { op: 'attached', chat, outcome: 'snapshot', position, piece });
   }

@@ -1,7 +1,7 @@
 // A small model of a chat and of the server that keeps its log, written apart from the reducer: mutable, without spans,
 // and with the true state kept for every position. The properties of the reducer are checked against it.
 
-import type { BlockType, Chat, Message, Part, QueuedMessage } from '../../protocol/content.ts';
+import type { BlockType, Chat, Message, QueuedMessage } from '../../protocol/content.ts';
 import type { ChatEvent, LiveTurn, PositionedEvent } from '../../protocol/events.ts';
 import type { SnapshotPiece } from '../../protocol/frames.ts';
 import type { ChatId, CommandId, Epoch, TurnId } from '../../protocol/ids.ts';
@@ -10,6 +10,7 @@ import { comparePositions, formatPosition } from '../../protocol/position.ts';
 import { must } from '../../protocol/assert.ts';
 import { errorBody } from '../../protocol/errors.ts';
 import { mustUuid } from './ids.ts';
+import { partOfBlock } from '../../protocol/parts.ts';
 
 export const CHAT_ID: ChatId = mustUuid('00000000-0000-7000-8000-000000000001');
 
@@ -139,7 +140,7 @@ export class ModelChat {
     const block = must(turn.blocks[pick % turn.blocks.length], 'the turn has blocks');
     const bytes = byteLength(block.text);
     if (pick % 9 === 8) {
-      const parts = turn.blocks.map(({ type, text: whole }): Part => ({ type, text: whole }));
+      const parts = turn.blocks.map(partOfBlock);
       const { id } = turn;
       turn.blocks = [];
       return this.#commit({ role: 'assistant', parts, turn: id, step, model: 'm' });
@@ -262,6 +263,7 @@ function pieces(
       head: at === 0 ? head : null,
       messages: messages.slice(at, at + perPiece),
       live: live.slice(at, at + perPiece),
+      calls: [],
     });
   }
   return made;
@@ -288,6 +290,8 @@ function liveTurn({ id, step, attempt, blocks, retried, used }: Turn): LiveTurn 
     blocks: blocks.map((block) => ({ ...block, bytes: byteLength(block.text) })),
     retry: retried === null ? null : retry({ attempt }, retried),
     usage: used === null ? null : usage(used),
+    calls: [],
+    actions: [],
   };
 }
 

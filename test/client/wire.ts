@@ -61,7 +61,7 @@ export function head(changes: Partial<SnapshotHead> = {}): SnapshotHead {
 }
 
 export function piece(changes: Partial<SnapshotPiece> = {}): SnapshotPiece {
-  return { last: true, head: head(), messages: [], live: [], ...changes };
+  return { last: true, head: head(), messages: [], live: [], calls: [], ...changes };
 }
 
 export function snapshot(position: Position, changes: Partial<SnapshotPiece> = {}): ServerFrame {
@@ -75,6 +75,16 @@ export function resumed(position: Position): ServerFrame {
 /** A snapshot in the middle of an answer that begins with `text`. */
 export function streaming(position: Position, text: string): ServerFrame {
   const block = { index: 0, type: 'text' as const, text: '', bytes: 0, ended: false };
-  const live = { turn: TURN, model: 'm', step: 1, attempt: 1, blocks: [block], retry: null, usage: null };
+  const live = {
+    turn: TURN,
+    model: 'm',
+    step: 1,
+    attempt: 1,
+    blocks: [block],
+    retry: null,
+    usage: null,
+    calls: [],
+    actions: [],
+  };
   return snapshot(position, { head: head({ live }), live: text === '' ? [] : [[0, 0, text]] });
 }

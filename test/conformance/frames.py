@@ -111,13 +111,20 @@ def error(value: Any) -> Frame:
     return known
 
 
+TOOL_STATUS = word(("ok", "error", "denied", "timeout", "interrupted", "unknown"), "unknown")
+
+
 def part(value: Any) -> Frame:
     given = mapping(value)
-    if given.get("type") not in ("text", "reasoning"):
+    kind = given.get("type")
+    if kind not in ("text", "reasoning", "tool_call", "tool_result"):
         return {"type": "text", "text": ""}
-    if "text" in given:
-        return {"type": given["type"], "text": text(given["text"])}
-    return {"type": given["type"], "bytes": whole(given.get("bytes"))}
+    body: Frame = {"text": text(given["text"])} if "text" in given else {"bytes": whole(given.get("bytes"))}
+    if kind == "tool_call":
+        body |= {"call": text(given.get("call")), "name": text(given.get("name"))}
+    if kind == "tool_result":
+        body |= {"call": text(given.get("call")), "status": TOOL_STATUS(given.get("status"))}
+    return {"type": kind, **body}
 
 
 USAGE = shape(
@@ -136,7 +143,7 @@ MESSAGE = shape(
     interrupted_=flag,
     usage_=USAGE,
 )
-QUEUED = shape(id=ident, parts=each(part), created_by=text, created_at=whole)
+QUEUED = shape(id=ident, parts=each(part), created_by=text, created_at=whole, steer_=flag)
 LAST_TURN = shape(turn=ident, outcome=word(OUTCOMES, "completed"), error=or_nil(error))
 CHAT = shape(
     id=ident,
@@ -154,17 +161,38 @@ CHAT = shape(
     updated_at=whole,
 )
 SUMMARY_KEYS = shape(read=or_nil(whole), unread=or_nil(whole))
-BLOCK_TYPE = word(("text", "reasoning"), "reasoning")
+BLOCK_TYPE = word(("text", "reasoning", "tool_call"), "reasoning")
 LIVE_BLOCK = shape(index=whole, type=BLOCK_TYPE, text=text, bytes=whole, ended=flag)
+CALL_NAME = shape(call=text, name=text)
+LIVE_CALL = shape(call=text, name=text, text=text, bytes=whole, status=or_nil(TOOL_STATUS))
+ACTION = shape(type=text, call=text, name=text, args=text, deadline_at=whole, hash=text)
+
+
+def live_block(value: Any) -> Frame:
+    block = LIVE_BLOCK(value)
+    return {**block, "call": CALL_NAME(value)} if block["type"] == "tool_call" else block
+
+
+def actions(value: Any) -> list[Frame]:
+    """Those of a later version cannot be answered."""
+    return [action for action in each(ACTION)(value) if action["type"] in ("result", "approval")]
+
+
+def optional(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: [] if value is None else read(value)
+
+
 LIVE_RETRY = shape(attempt=whole, delay_ms=whole, at=whole, error=error)
 LIVE = shape(
     turn=ident,
     model=text,
     step=whole,
     attempt=whole,
-    blocks=each(LIVE_BLOCK),
+    blocks=each(live_block),
     retry=or_nil(LIVE_RETRY),
     usage=or_nil(USAGE),
+    calls=optional(each(LIVE_CALL)),
+    actions=optional(actions),
 )
 HEAD = shape(
     drop_older=flag,
@@ -179,12 +207,14 @@ HEAD = shape(
 
 
 def piece(value: Any) -> Frame:
-    last, head, messages, live, *_ = [*array(value), None, None, None, None]
+    last, head, messages, live, calls, *_ = [*array(value), None, None, None, None, None]
+    delta = each(lambda one: [whole(one[0]), whole(one[1]), text(one[2])])
     return {
         "last": flag(last),
         "head": or_nil(HEAD)(head),
         "messages": each(MESSAGE)(messages),
-        "live": each(lambda delta: [whole(delta[0]), whole(delta[1]), text(delta[2])])(live),
+        "live": delta(live),
+        "calls": optional(delta)(calls),
     }
 
 
@@ -200,9 +230,13 @@ def event(kind: int, payload: Any) -> Frame | None:
             return {"kind": "message", "message": MESSAGE(payload)}
         case 5:
             return {"kind": "queue", "queue": each(QUEUED)(payload)}
+        case 11:
+            return {"kind": "action", "actions": actions(payload)}
+        case 9 if whole([*array(payload), None][0]) == 0:
+            return _block_start(array(payload))
     form = _FORMS.get((kind, None))
     fields = payload
-    if form is None and kind in (6, 7, 9):
+    if form is None and kind in (6, 7, 9, 10):
         form = _FORMS.get((kind, whole([*array(payload), None][0])))
         fields = array(payload)[1:]
     if form is None:
@@ -212,9 +246,18 @@ def event(kind: int, payload: Any) -> Frame | None:
     return {**known, **{name: read(fields[i]) for i, (name, read) in enumerate(reads.items())}}
 
 
+def _block_start(fields: list[Any]) -> Frame:
+    _, step, index, kind, *rest = [*fields, None, None, None]
+    block = {0: "text", 2: "tool_call"}.get(whole(kind), "reasoning")
+    call = {"call": {"call": text(rest[0]), "name": text(rest[1])}} if block == "tool_call" else {}
+    return {"kind": "block", "type": "start", "step": whole(step), "index": whole(index), "block": block, **call}
+
+
+FORKS = ("compaction", "edit", "model", "tools", "clear", "reasoning")
 _Form = tuple[Frame, dict[str, Callable[[Any], Any]]]
 _ATTEMPT: dict[str, Callable[[Any], Any]] = {"turn": ident, "step": whole, "attempt": whole}
 _BLOCK: dict[str, Callable[[Any], Any]] = {"step": whole, "index": whole}
+_TOOL: dict[str, Callable[[Any], Any]] = {"step": whole, "call": text}
 _FORMS: dict[tuple[int, int | None], _Form] = {
     (1, None): ({"kind": "epoch"}, {"after": or_nil(position)}),
     (4, None): ({"kind": "rewind"}, {"from": whole, "to": whole}),
@@ -226,9 +269,12 @@ _FORMS: dict[tuple[int, int | None], _Form] = {
     (7, 0): ({"kind": "step", "type": "started"}, _ATTEMPT),
     (7, 1): ({"kind": "step", "type": "reset"}, _ATTEMPT),
     (8, None): ({"kind": "retry"}, {**_ATTEMPT, "delay_ms": whole, "at": whole, "error": error}),
-    (9, 0): ({"kind": "block", "type": "start"}, {**_BLOCK, "block": lambda value: "text" if whole(value) == 0 else "reasoning"}),
     (9, 1): ({"kind": "block", "type": "delta"}, {**_BLOCK, "offset": whole, "text": text}),
     (9, 2): ({"kind": "block", "type": "end"}, {**_BLOCK, "bytes": whole}),
+    (10, 0): ({"kind": "tool", "type": "started"}, {**_TOOL, "name": text}),
+    (10, 1): ({"kind": "tool", "type": "progress"}, {**_TOOL, "offset": whole, "text": text}),
+    (10, 2): ({"kind": "tool", "type": "settled"}, {**_TOOL, "status": TOOL_STATUS}),
+    (15, None): ({"kind": "fork"}, {"reason": word(FORKS, "edit")}),
     (13, None): ({"kind": "usage"}, {**_ATTEMPT, "usage": USAGE}),
 }
 

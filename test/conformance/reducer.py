@@ -85,9 +85,17 @@ class ChatState:
         self.chat, self.queue = head["chat"], head["queue"]
         self.retracted = None if head["retracted"] is None else pair(head["retracted"])
         live = head["live"]
-        self.turn = live and {**live, "blocks": {block["index"]: dict(block) for block in live["blocks"]}}
+        self.turn = live and {
+            **live,
+            "blocks": {block["index"]: dict(block) for block in live["blocks"]},
+            "calls": [dict(call) for call in live["calls"]],
+        }
         for index, offset, text in (delta for piece in pieces for delta in piece["live"]):
-            self._append(index, offset, text)
+            append(self._known_block(index), offset, text)
+        for place, offset, text in (delta for piece in pieces for delta in piece["calls"]):
+            if self.turn is None:
+                raise Gap("a call of no turn")
+            append(self.turn["calls"][place], offset, text)
         self.cursor = position
 
     def _remove(self, first: int, last: int) -> None:
@@ -129,7 +137,7 @@ class ChatState:
                 self._turn(event)
             case "step":
                 turn = self._running(event)
-                turn.update(blocks={}, retry=None, usage=None)
+                turn.update(blocks={}, retry=None, usage=None, calls=[], actions=[])
                 if event["type"] == "started":
                     turn.update(step=event["step"], attempt=event["attempt"])
             case "retry":
@@ -137,6 +145,12 @@ class ChatState:
                 self._running(event)["retry"] = {key: event[key] for key in keys}
             case "block":
                 self._block(event)
+            case "tool":
+                self._tool(event)
+            case "action":
+                if self.turn is None:
+                    raise Gap("an action of no turn")
+                self.turn["actions"] = event["actions"]
             case "usage":
                 if self.turn is not None and self.turn["turn"] == event["turn"]:
                     self.turn["usage"] = event["usage"]
@@ -156,7 +170,7 @@ class ChatState:
         if event["type"] == "ended":
             self.turn = None
             return
-        rest = {"step": 0, "attempt": 0, "blocks": {}, "retry": None, "usage": None}
+        rest = {"step": 0, "attempt": 0, "blocks": {}, "retry": None, "usage": None, "calls": [], "actions": []}
         self.turn = {"turn": event["turn"], "model": event["model"], **rest}
 
     # ---------------------------------------------------------------------------------------------------- blocks
@@ -171,9 +185,10 @@ class ChatState:
                 there = turn["blocks"].get(index)
                 if there is None or there["type"] != event["block"]:
                     fresh = {"index": index, "type": event["block"], "text": "", "bytes": 0, "ended": False}
-                    turn["blocks"][index] = fresh
+                    call = {"call": event["call"]} if "call" in event else {}
+                    turn["blocks"][index] = {**fresh, **call}
             case "delta":
-                self._append(index, event["offset"], event["text"])
+                append(self._known_block(index), event["offset"], event["text"])
             case "end":
                 block = self._known_block(index)
                 if block["bytes"] != event["bytes"]:
@@ -186,11 +201,30 @@ class ChatState:
             raise Gap("a block that has not started")
         return block
 
-    def _append(self, index: int, offset: int, text: str) -> None:
-        """6.11: what is known already is skipped, in bytes of UTF-8."""
-        block = self._known_block(index)
-        if offset > block["bytes"]:
-            raise Gap("a delta beyond the end of its block")
-        fresh = text.encode()[block["bytes"] - offset :]
-        block["text"] += fresh.decode()
-        block["bytes"] += len(fresh)
+    # ----------------------------------------------------------------------------------------------------- tools
+
+    def _tool(self, event: Frame) -> None:
+        turn = self.turn
+        if turn is None or turn["step"] != event["step"]:
+            raise Gap("a call of another step")
+        known = next((call for call in turn["calls"] if call["call"] == event["call"]), None)
+        if event["type"] == "started":
+            if known is None:
+                fresh = {"call": event["call"], "name": event["name"], "text": "", "bytes": 0, "status": None}
+                turn["calls"].append(fresh)
+            return
+        if known is None:
+            raise Gap("a call that has not started")
+        if event["type"] == "settled":
+            known.update(text="", bytes=0, status=event["status"])
+        else:
+            append(known, event["offset"], event["text"])
+
+
+def append(block: Frame, offset: int, text: str) -> None:
+    """6.11: what is known already is skipped, in bytes of UTF-8."""
+    if offset > block["bytes"]:
+        raise Gap("a delta beyond the end of its block")
+    fresh = text.encode()[block["bytes"] - offset :]
+    block["text"] += fresh.decode()
+    block["bytes"] += len(fresh)

@@ -3,9 +3,10 @@
 import type { ProviderRun } from '../../actors/background-run.ts';
 import { QUIET } from '../actors/stage.ts';
 import { SystemClock, systemRandom } from '../../gateway/system-ports.ts';
-import type { BlockType, Usage } from '../../protocol/content.ts';
+import type { BlockType, CallName, Usage } from '../../protocol/content.ts';
 import type { AttemptId, ChatId } from '../../protocol/ids.ts';
 import type { AttemptResult, Clock, ModelRequest, PromptItem, ProviderBlocks, StepSink } from '../../actors/ports.ts';
+import { callField } from '../../protocol/parts.ts';
 
 export const REAL_CLOCK: Clock = new SystemClock();
 
@@ -58,7 +59,7 @@ export function settle(): Promise<void> {
 }
 
 export type SinkCall =
-  | { readonly call: 'start'; readonly index: number; readonly type: BlockType }
+  | { readonly call: 'start'; readonly index: number; readonly type: BlockType; readonly of?: CallName }
   | { readonly call: 'delta'; readonly index: number; readonly text: string }
   | { readonly call: 'end'; readonly index: number }
   | { readonly call: 'usage'; readonly usage: Usage };
@@ -71,8 +72,8 @@ export class RecordingSink implements StepSink {
   run: ProviderRun | null = null;
   #waiters: { readonly holds: () => boolean; readonly resolve: () => void }[] = [];
 
-  blockStart(index: number, type: BlockType): void {
-    this.#record({ call: 'start', index, type });
+  blockStart(index: number, type: BlockType, of?: CallName): void {
+    this.#record({ call: 'start', index, type, ...(of === undefined ? {} : { of }) });
   }
 
   blockDelta(index: number, text: string): void {
@@ -118,10 +119,16 @@ export class RecordingSink implements StepSink {
   }
 
   /** Blocks as a client would show them. */
-  get blocks(): readonly { readonly type: BlockType; readonly text: string; readonly ended: boolean }[] {
+  get blocks(): readonly {
+    readonly type: BlockType;
+    readonly text: string;
+    readonly ended: boolean;
+    readonly call?: CallName;
+  }[] {
     const starts = this.calls.filter((call) => call.call === 'start');
-    return starts.map(({ index, type }) => ({
+    return starts.map(({ index, type, of }) => ({
       type,
+      ...callField(of),
       text: this.calls.map((call) => (call.call === 'delta' && call.index === index ? call.text : '')).join(''),
       ended: this.calls.some((call) => call.call === 'end' && call.index === index),
     }));
@@ -153,6 +160,8 @@ export function modelRequest(prompt: string | readonly PromptItem[], change: Par
     model: 'claude-test-1',
     system: ['You are a test.'],
     items: typeof prompt === 'string' ? [userItem(prompt)] : prompt,
+    tools: [],
+    toolChoice: 'auto',
     maxOutputTokens: 100_000,
     chat: '018f0000-0000-7000-8000-000000000001' as ChatId,
     attempt: '018f0000-0000-7000-8000-000000000002' as AttemptId,

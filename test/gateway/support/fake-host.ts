@@ -151,5 +151,5 @@ function piece(chat: ChatId, first: boolean, last: boolean): SnapshotPiece {
       updated_at: 1,
     },
   } as const;
-  return { last, head: first ? head : null, messages: [], live: [] };
+  return { last, head: first ? head : null, messages: [], live: [], calls: [] };
 }

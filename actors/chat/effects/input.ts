@@ -1,0 +1,61 @@
+// What effects draw from. Each topic has its file beside this one; `effects.ts` puts them together.
+
+import { must } from '../../../protocol/assert.ts';
+import type { TextPart } from '../../../protocol/content.ts';
+import type { CommandId, OwnerId } from '../../../protocol/ids.ts';
+import type { Position } from '../../../protocol/position.ts';
+import type { TraceParent } from '../../../protocol/trace-parent.ts';
+import type { Random, TurnRecord } from '../../ports.ts';
+import type { Draft } from '../draft.ts';
+import type { EndedAttempt } from '../ended-attempt.ts';
+import type { Recovered } from '../recovery.ts';
+
+export type SendInput = {
+  readonly id: CommandId;
+  readonly parts: readonly TextPart[];
+  readonly sender: OwnerId;
+  /** Null: the chat's. Another one becomes the chat's. */
+  readonly model: string | null;
+  readonly trace: TraceParent | null;
+};
+
+/** What the effects of one transition draw from; each is there when the machine can ask for it. */
+export type EffectInput = {
+  readonly random: Random;
+  readonly deploymentPrompt: string;
+  /** The provider of a model, for the ledger. */
+  readonly providerOf: (model: string) => string;
+  readonly send: SendInput | null;
+  /** Of the command that asked for this; null: of none. */
+  readonly trace: TraceParent | null;
+  readonly ended: EndedAttempt | null;
+  readonly recovered: Recovered | null;
+};
+
+/** Adds to the draft and does nothing else. */
+export type Effect = (draft: Draft, input: EffectInput) => void;
+
+export function wirePosition(position: Position): readonly [number, number] {
+  return [position.epoch, position.seq];
+}
+
+export function turnOf(draft: Draft): TurnRecord {
+  return must(draft.state.turn, 'the machine runs a turn');
+}
+
+export function sendOf(input: EffectInput): SendInput {
+  return must(input.send, 'the machine was given a message');
+}
+
+export function endedOf(input: EffectInput): EndedAttempt {
+  return must(input.ended, 'the machine was given the end of an attempt');
+}
+
+export function recoveredOf(input: EffectInput): Recovered {
+  return must(input.recovered, 'the machine was given what the epoch before left behind');
+}
+
+/** The model is written only when it differs. */
+export function setModel(draft: Draft, model: string | null): void {
+  if (model !== null && model !== draft.state.chat.model) draft.changeChat({ model });
+}

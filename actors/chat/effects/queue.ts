@@ -1,0 +1,58 @@
+// The queue: what is sent while a turn runs, and how it gets its turn.
+
+import { must } from '../../../protocol/assert.ts';
+import type { QueuedMessage } from '../../../protocol/content.ts';
+import { errorBody } from '../../../protocol/errors.ts';
+import { uuidToBytes } from '../../../protocol/ids.ts';
+import { LIMITS } from '../../../protocol/limits.ts';
+import type { QueuedItem } from '../../ports.ts';
+import type { Draft } from '../draft.ts';
+import type { EffectName } from '../machine.ts';
+import { sendOf, setModel, wirePosition, type Effect, type SendInput } from './input.ts';
+import { acceptMessage } from './messages.ts';
+import { startTurn } from './turn.ts';
+
+export const QUEUE_EFFECTS = {
+  enqueue(draft, input) {
+    enqueue(draft, sendOf(input), 'last');
+  },
+  enqueueFirst(draft, input) {
+    enqueue(draft, sendOf(input), 'first');
+  },
+  promote(draft) {
+    const [head, ...rest] = draft.state.queue;
+    const item = must(head, 'only a queue with messages is promoted');
+    draft.requireUnarchived = true;
+    draft.dequeue.push(item.id);
+    draft.change({ queue: rest });
+    draft.push({ kind: 'queue', queue: rest });
+    acceptMessage(draft, item);
+    startTurn(draft, item.id, item.trace ?? null);
+  },
+  refuseBusy(draft) {
+    draft.reply = { ok: false, error: errorBody('busy') };
+  },
+  refuseQueueFull(draft) {
+    draft.limits.push(draft.state.queue.length >= LIMITS.queuedMessages ? 'queuedMessages' : 'queuedBytes');
+    draft.reply = {
+      ok: false,
+      error: errorBody('queue_full', `at most ${LIMITS.queuedMessages}, or ${LIMITS.queuedBytes} bytes`),
+    };
+  },
+} satisfies Partial<Record<EffectName, Effect>>;
+
+function enqueue(draft: Draft, send: SendInput, place: 'first' | 'last'): void {
+  const { id, parts, sender, trace } = send;
+  const message: QueuedMessage = { id, parts, created_by: sender, created_at: draft.atMs };
+  const item: QueuedItem = trace === null ? message : { ...message, trace };
+  const queue = place === 'first' ? [item, ...draft.state.queue] : [...draft.state.queue, item];
+  draft.requireUnarchived = true;
+  setModel(draft, send.model);
+  (place === 'first' ? draft.enqueueFirst : draft.enqueue).push(item);
+  draft.change({ queue });
+  const position = draft.push({ kind: 'queue', queue });
+  draft.reply = {
+    ok: true,
+    result: { outcome: 'queued', turn: uuidToBytes(send.id), position: wirePosition(position) },
+  };
+}

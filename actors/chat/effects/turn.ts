@@ -1,0 +1,150 @@
+// Turns and their attempts: how one starts, what is kept of it, how it ends.
+
+import { must } from '../../../protocol/assert.ts';
+import type { TurnOutcome } from '../../../protocol/content.ts';
+import type { ErrorBody } from '../../../protocol/errors.ts';
+import { uuidToBytes, uuidV8, type AttemptId, type CommandId } from '../../../protocol/ids.ts';
+import type { TraceParent } from '../../../protocol/trace-parent.ts';
+import type { TurnRecord } from '../../ports.ts';
+import type { Draft } from '../draft.ts';
+import type { EndedAttempt } from '../ended-attempt.ts';
+import type { EffectName } from '../machine.ts';
+import { systemPrompt } from '../prompt.ts';
+import { endedOf, sendOf, setModel, turnOf, wirePosition, type Effect, type EffectInput } from './input.ts';
+import { acceptMessage, keepMessage } from './messages.ts';
+
+export const TURN_EFFECTS = {
+  acceptMessage(draft, input) {
+    const { id, parts, sender, model } = sendOf(input);
+    draft.requireUnarchived = true;
+    setModel(draft, model);
+    const position = acceptMessage(draft, { id, parts, created_by: sender, created_at: draft.atMs });
+    const number = draft.state.nextNumber - 1;
+    draft.reply = {
+      ok: true,
+      result: { outcome: 'started', number, turn: uuidToBytes(id), position: wirePosition(position) },
+    };
+  },
+  startTurn(draft, input) {
+    const { id, trace } = sendOf(input);
+    startTurn(draft, id, trace);
+  },
+  openAttempt,
+  replyStopping(draft) {
+    draft.reply = { ok: true, result: { outcome: 'stopping' } };
+  },
+  replyNotRunning(draft) {
+    draft.reply = { ok: true, result: { outcome: 'not_running' } };
+  },
+  beginStop(draft) {
+    draft.change({ turn: { ...turnOf(draft), stopping: 'stopped', retry: null } });
+    draft.changeChat({ status: 'stopping' });
+  },
+  beginInterrupt(draft) {
+    draft.change({ turn: { ...turnOf(draft), stopping: 'interrupted', retry: null } });
+    draft.changeChat({ status: 'stopping' });
+  },
+  keepReply(draft, input) {
+    const { result, parts } = endedOf(input);
+    const refused = result.outcome === 'completed' && result.stopReason === 'refusal';
+    // A refused answer stays on the screen but goes into no prompt again: providers would refuse what follows.
+    keepMessage(draft, { input, parts, interrupted: false, visibility: refused ? 'user' : 'both' });
+  },
+  keepInterrupted(draft, input) {
+    if (input.ended === null) return;
+    keepMessage(draft, { input, parts: input.ended.parts, interrupted: true, visibility: 'both' });
+  },
+  settleAttempt(draft, input) {
+    if (input.ended !== null) settleAttempt(draft, input.ended);
+  },
+  scheduleRetry(draft, input) {
+    const { error, delayMs } = endedOf(input);
+    const turn = turnOf(draft);
+    const retry = { error: must(error, 'a retry has a cause'), delayMs, atMs: draft.atMs + delayMs };
+    const { id, step, attempt } = turn;
+    draft.clearJournal = true;
+    draft.change({ turn: { ...turn, retry } });
+    draft.push({ kind: 'step', type: 'reset', turn: id, step, attempt });
+    draft.push({ kind: 'retry', turn: id, step, attempt, delay_ms: delayMs, at: retry.atMs, error: retry.error });
+  },
+  endTurn(draft, input) {
+    const { result } = endedOf(input);
+    const reason = result.outcome === 'completed' ? result.stopReason : 'end_turn';
+    const outcome = reason === 'refusal' ? 'refused' : reason === 'max_tokens' ? 'max_tokens' : 'completed';
+    endTurn(draft, outcome, null);
+  },
+  endTurnStopped(draft) {
+    endTurn(draft, turnOf(draft).stopping ?? 'stopped', null);
+  },
+  endTurnFailed(draft, input) {
+    endTurn(draft, 'error', must(endedOf(input).error, 'a failed turn has a cause'));
+  },
+} satisfies Partial<Record<EffectName, Effect>>;
+
+export function startTurn(draft: Draft, id: CommandId, trace: TraceParent | null): void {
+  const { model } = draft.state.chat;
+  const turn: TurnRecord = {
+    id: id as string as TurnRecord['id'],
+    model,
+    step: 1,
+    attempt: 0,
+    stopping: null,
+    retry: null,
+    recoveries: 0,
+    ...(trace === null ? {} : { trace }),
+  };
+  draft.change({ turn });
+  draft.push({ kind: 'turn', type: 'started', turn: turn.id, model });
+  draft.changeChat({ status: 'running', last_error: null });
+}
+
+function openAttempt(draft: Draft, input: EffectInput): void {
+  const openedAt = draft.nextPosition();
+  const turn = { ...turnOf(draft), attempt: turnOf(draft).attempt + 1, retry: null, openedAt };
+  const { id, step, attempt, model } = turn;
+  const opening = {
+    id: uuidV8<AttemptId>(draft.atMs, input.random.bytes(10)),
+    turn: id,
+    step,
+    attempt,
+    provider: input.providerOf(model),
+    model,
+    startedAtMs: draft.atMs,
+  };
+  draft.attemptsOpened.push(opening);
+  draft.change({ turn, attempt: opening });
+  if (draft.state.fixedSystem === null) {
+    draft.change({ fixedSystem: systemPrompt(input.deploymentPrompt, draft.state.systemPrompt) });
+  }
+  draft.push({ kind: 'step', type: 'started', turn: id, step, attempt });
+}
+
+function settleAttempt(draft: Draft, ended: EndedAttempt): void {
+  const attempt = draft.state.attempt;
+  if (attempt === null) return;
+  const { result, usage, error, costMicros } = ended;
+  draft.attemptsSettled.push({
+    id: attempt.id,
+    outcome: result.outcome,
+    errorCode: error?.code ?? null,
+    requestId: result.outcome === 'failed' ? result.error.requestId : result.requestId,
+    settledAtMs: draft.atMs,
+    usage,
+    costMicros,
+  });
+  draft.change({ attempt: null });
+  const { turn, step, attempt: number } = attempt;
+  draft.push({ kind: 'usage', turn, step, attempt: number, usage });
+}
+
+export function endTurn(draft: Draft, outcome: TurnOutcome, error: ErrorBody | null): void {
+  const { id: turn } = turnOf(draft);
+  draft.push({ kind: 'turn', type: 'ended', turn, outcome, error });
+  draft.clearJournal = true;
+  draft.change({ turn: null, attempt: null });
+  draft.changeChat({
+    status: error === null ? 'waiting' : 'error',
+    last_error: error,
+    last_turn: { turn, outcome, error },
+  });
+}
