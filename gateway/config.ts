@@ -5,7 +5,8 @@ import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { must } from '../protocol/assert.ts';
 import { isLoopback } from './admission.ts';
-import { fitsPrompt, flagName, type Option, type OptionName, OPTIONS } from './config-options.ts';
+import { flagName, type OptionName, OPTIONS } from './config-options.ts';
+import { fitsPrompt, type Option } from './option-schemas.ts';
 import { nearest } from './nearest.ts';
 
 type Value<O> = O extends Option<infer T> ? (O extends { readonly default: null } ? T | null : T) : never;
