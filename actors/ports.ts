@@ -20,15 +20,7 @@ import type { Position } from '../protocol/position.ts';
 import type { TraceParent } from '../protocol/trace-parent.ts';
 import type { ProviderRun, ResumedRun } from './background-run.ts';
 import type { ToolSpec } from './tool-ports.ts';
-import type {
-  ArchiveRequest,
-  ArchiveResult,
-  ChatList,
-  CreateResult,
-  FeedPage,
-  ListRequest,
-  NewChat,
-} from './chats-ports.ts';
+import type { TurnRecord, AttemptOpening, AttemptReference, AttemptSettlement, JournalPack } from './turn-ports.ts';
 import type { ChatChanges, FoundMessage, MessagePage, PageRange, Rewind } from './history-ports.ts';
 
 export interface Clock {
@@ -231,84 +223,8 @@ export type ChatRecord = {
 /** A message that waits, and the trace of the command that sent it: its turn goes on under it, whenever that is. */
 export type QueuedItem = QueuedMessage & { readonly trace?: TraceParent };
 
-/** What has to survive of the turn that runs. */
-export type TurnRecord = {
-  readonly id: TurnId;
-  readonly model: string;
-  readonly step: number;
-  /** Attempts of the step so far; the open one included. */
-  readonly attempt: number;
-  /** Somebody asked to stop: no attempt may follow. */
-  readonly stopping: 'stopped' | 'interrupted' | null;
-  /** While waiting for the next attempt. */
-  readonly retry: { readonly error: ErrorBody; readonly atMs: number; readonly delayMs: number } | null;
-  /** Where the latest attempt was opened (its `step started`); absent before the first one. */
-  readonly openedAt?: Position;
-  /** Recoveries of this turn so far: bounded, with the reason `chat_crashed` at its end. */
-  readonly recoveries: number;
-  /** Of the command that started it; absent when that was not traced. */
-  readonly trace?: TraceParent;
-};
-
-/** What an attempt is for, as the ledger has it. */
-export type AttemptPurpose = 'turn' | 'compaction' | 'title';
 /** Who named the chat. */
 export type TitleSource = 'fallback' | 'generated' | 'user';
-
-export type AttemptOpening = {
-  readonly id: AttemptId;
-  readonly turn: TurnId;
-  readonly step: number;
-  readonly attempt: number;
-  /** Absent: a step of the turn. */
-  readonly purpose?: Exclude<AttemptPurpose, 'turn'>;
-  readonly provider: string;
-  readonly model: string;
-  readonly startedAtMs: number;
-  /** What the provider runs for it in the background; absent as long as it runs nothing. */
-  readonly providerRef?: string;
-};
-
-/** From here on the attempt can be taken up at its provider. */
-export type AttemptReference = { readonly id: AttemptId; readonly providerRef: string };
-
-export type AttemptOutcome = 'completed' | 'failed' | 'aborted' | 'lost';
-
-export type AttemptSettlement = {
-  readonly id: AttemptId;
-  readonly outcome: AttemptOutcome;
-  readonly errorCode: string | null;
-  readonly requestId: string | null;
-  readonly settledAtMs: number;
-  /** Null when nothing was ever heard of it. */
-  readonly usage: Usage | null;
-  /** Micro-dollars; null is unpriced, 0 is free (P10). */
-  readonly costMicros: bigint | null;
-};
-
-/** Streamed blocks of the open attempt since the pack before. */
-export type JournalPack = {
-  readonly turn: TurnId;
-  readonly step: number;
-  readonly attempt: number;
-  /** From 1 within the attempt. */
-  readonly pack: number;
-  /** The last position that the pack covers. */
-  readonly position: Position;
-  readonly entries: readonly JournalEntry[];
-  /** Where the provider's stream was then; absent where it cannot be resumed. */
-  readonly cursor?: string;
-};
-
-/** Text appended to a block, and whether the block had ended by then. `offset` in bytes of UTF-8. */
-export type JournalEntry = {
-  readonly index: number;
-  readonly type: BlockType;
-  readonly call?: CallName;
-  readonly offset: number;
-  readonly text: string;
-  readonly ended: boolean;
-};
 
 export type CommandRow = {
   readonly principal: OwnerId;
@@ -459,3 +375,70 @@ export type ChatStore = {
   /** Chats that must run on: running or stopping, or whose wake-up is due, and that no live incarnation owns. */
   due(nowMs: number, limit: number): Promise<Read<readonly ChatId[]>>;
 };
+
+export type NewChat = {
+  readonly id: ChatId;
+  readonly owner: OwnerId;
+  readonly parent: ChatId | null;
+  readonly title: string | null;
+  readonly model: string;
+  readonly systemPrompt: string | null;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly background: boolean;
+  readonly createdAtMs: number;
+};
+
+export type ListRequest = {
+  readonly viewer: Principal;
+  /** Null: every chat that the viewer may see. */
+  readonly owner: OwnerId | null;
+  /** Null: both. */
+  readonly archived: boolean | null;
+  readonly limit: number;
+  /** Chats behind this one in (updated_at, id) descending. */
+  readonly after: { readonly updatedAtMs: number; readonly id: ChatId } | null;
+};
+
+export type FeedPage = {
+  /** Ascending; each place is one chat's, so that whoever has applied a part of them stands at the last `seq` of that. */
+  readonly entries: readonly { readonly seq: number; readonly chat: ChatSummary }[];
+  /** Where the reader stands with all of them; there are more when it is below `top`. */
+  readonly cursor: number;
+  /** The newest place that was given. An `after` above it never was: the database was set back. */
+  readonly top: number;
+};
+
+export type ChatList = {
+  readonly chats: readonly ChatSummary[];
+  readonly next: { readonly updatedAtMs: number; readonly id: ChatId } | null;
+  /** The feed's cursor of the viewer's own chats, read before the page: pages and feed give every chat. */
+  readonly feed: number;
+};
+
+export type CreateResult =
+  | { readonly outcome: 'created'; readonly reply: CommandReply }
+  /** The command was applied before; `argsHash` says whether it was the same one. */
+  | { readonly outcome: 'repeated'; readonly row: CommandRow }
+  | { readonly outcome: 'no_parent' }
+  | { readonly outcome: 'parent_archived' }
+  | { readonly outcome: 'already_applied' }
+  /** The answer to the commit was lost; the same command, sent again, learns what became of it. */
+  | { readonly outcome: 'unknown'; readonly detail: string }
+  | Unavailable;
+
+export type ArchiveRequest = {
+  readonly chat: ChatId;
+  readonly epoch: Epoch;
+  readonly archived: boolean;
+  readonly atMs: number;
+  readonly command: CommandRow;
+};
+
+export type ArchiveResult =
+  /** `changed`: the chats of the tree that it changed, the named one included. */
+  | { readonly outcome: 'archived'; readonly changed: readonly ChatId[] }
+  | { readonly outcome: 'running'; readonly chats: readonly ChatId[] }
+  | { readonly outcome: 'parent_archived' }
+  | { readonly outcome: 'stale' }
+  | { readonly outcome: 'unknown'; readonly detail: string }
+  | Unavailable;

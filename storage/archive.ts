@@ -2,7 +2,7 @@
 
 import type { ChatStatus } from '../protocol/content.ts';
 import type { ChatId, Epoch } from '../protocol/ids.ts';
-import type { ArchiveRequest, ArchiveResult } from '../actors/chats-ports.ts';
+import type { ArchiveRequest, ArchiveResult } from '../actors/ports.ts';
 import { arrayLiteral } from './array-literal.ts';
 import { commandKeptUntilMs } from './commit-statements.ts';
 import type { Connection, Rows, Statement } from './connection.ts';

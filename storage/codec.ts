@@ -2,7 +2,7 @@
 
 import type { Part, TextPart, ToolStatus, TurnEnd } from '../protocol/content.ts';
 import type { ErrorBody } from '../protocol/errors.ts';
-import type { JournalEntry, TurnRecord } from '../actors/ports.ts';
+import type { JournalEntry, TurnRecord } from '../actors/turn-ports.ts';
 import { UnreadableRow } from './errors.ts';
 
 /** `{"parts": […]}`, each part with `type` and `text`. */

@@ -2,8 +2,7 @@
 
 import type { Chat } from '../protocol/content.ts';
 import type { ChatId, OwnerId } from '../protocol/ids.ts';
-import type { CreateResult, NewChat } from '../actors/chats-ports.ts';
-import type { CommandReply, CommandRow } from '../actors/ports.ts';
+import type { CommandReply, CommandRow, CreateResult, NewChat } from '../actors/ports.ts';
 import { encodeJson } from './codec.ts';
 import { findOn, NO_CHAT } from './commands.ts';
 import { commandKeptUntilMs } from './commit-statements.ts';

@@ -4,8 +4,7 @@
 // the owner until it has ended: so places become visible in their order, and whoever has read up to one has missed none.
 
 import type { OwnerId } from '../protocol/ids.ts';
-import type { FeedPage } from '../actors/chats-ports.ts';
-import type { Read } from '../actors/ports.ts';
+import type { FeedPage, Read } from '../actors/ports.ts';
 import { arrayLiteral } from './array-literal.ts';
 import type { Connections } from './connections.ts';
 import { summaryFromRow, SUMMARY_COLUMNS, type SummaryRow } from './rows.ts';

@@ -3,8 +3,7 @@
 
 import type { ChatSummary } from '../protocol/content.ts';
 import type { ChatId } from '../protocol/ids.ts';
-import type { ChatList, ListRequest } from '../actors/chats-ports.ts';
-import type { Principal, Read } from '../actors/ports.ts';
+import type { ChatList, ListRequest, Principal, Read } from '../actors/ports.ts';
 import type { Connections } from './connections.ts';
 import { summaryFromRow, SUMMARY_COLUMNS, type SummaryRow } from './rows.ts';
 

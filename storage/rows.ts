@@ -6,7 +6,9 @@ import { LIMITS } from '../protocol/limits.ts';
 import type { Position } from '../protocol/position.ts';
 import { inlineParts } from '../protocol/references.ts';
 import { parseTraceParent } from '../protocol/trace-parent.ts';
-import type { AttemptOpening, AttemptPurpose, CommandRow, JournalPack, QueuedItem } from '../actors/ports.ts';
+import type { CommandRow, QueuedItem } from '../actors/ports.ts';
+import type { AttemptPurpose } from '../actors/turn-ports.ts';
+import type { AttemptOpening, JournalPack } from '../actors/turn-ports.ts';
 import {
   decodeContent,
   decodeJournal,

@@ -4,7 +4,6 @@ import type { AttemptId, ChatId } from '../../protocol/ids.ts';
 import type { TraceParent } from '../../protocol/trace-parent.ts';
 import type { Abandoned, ResumedRun } from '../background-run.ts';
 import type {
-  AttemptOpening,
   AttemptResult,
   ChatStore,
   Clock,
@@ -13,6 +12,7 @@ import type {
   ModelErrorKind,
   ModelRequest,
 } from '../ports.ts';
+import type { AttemptOpening } from '../turn-ports.ts';
 import type { ToolSpec } from '../tool-ports.ts';
 import type { Span, Tracer } from '../tracing.ts';
 import type { ActorCounts } from './counts.ts';

@@ -3,7 +3,8 @@
 
 import { Histogram, Tally } from '../../protocol/measures.ts';
 import type { TurnOutcome } from '../../protocol/content.ts';
-import type { ActivationResult, AttemptOpening, AttemptSettlement } from '../ports.ts';
+import type { ActivationResult } from '../ports.ts';
+import type { AttemptOpening, AttemptSettlement } from '../turn-ports.ts';
 import type { Draft } from './draft.ts';
 import { ACTOR_LIMITS, EVICTION_LIMITS, type ActorLimit, type EvictionLimit } from './counted-limits.ts';
 

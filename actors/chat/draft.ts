@@ -7,19 +7,8 @@ import type { ChatEvent } from '../../protocol/events.ts';
 import type { CommandId, Epoch } from '../../protocol/ids.ts';
 import type { Position } from '../../protocol/position.ts';
 import type { TraceParent } from '../../protocol/trace-parent.ts';
-import type {
-  AttemptOpening,
-  AttemptReference,
-  AttemptSettlement,
-  ChatPatch,
-  CommandRow,
-  CommitIntent,
-  JournalPack,
-  NewMessage,
-  QueuedItem,
-  TitleSource,
-  TurnRecord,
-} from '../ports.ts';
+import type { ChatPatch, CommandRow, CommitIntent, NewMessage, QueuedItem, TitleSource } from '../ports.ts';
+import type { AttemptOpening, AttemptReference, AttemptSettlement, JournalPack, TurnRecord } from '../turn-ports.ts';
 
 import type { ActorLimit } from './counted-limits.ts';
 

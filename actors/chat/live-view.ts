@@ -13,7 +13,7 @@ import type {
 } from '../../protocol/events.ts';
 import type { TurnId } from '../../protocol/ids.ts';
 import { callField } from '../../protocol/parts.ts';
-import type { TurnRecord } from '../ports.ts';
+import type { TurnRecord } from '../turn-ports.ts';
 import { assert, must, unreachable } from '../../protocol/assert.ts';
 
 type Block = {

@@ -3,7 +3,8 @@
 
 import type { ResumedRun } from '../background-run.ts';
 import type { ToolSpec } from '../tool-ports.ts';
-import type { AttemptOpening, ModelRequest, PromptItem } from '../ports.ts';
+import type { ModelRequest, PromptItem } from '../ports.ts';
+import type { AttemptOpening } from '../turn-ports.ts';
 import type { ChatId } from '../../protocol/ids.ts';
 import type { TraceParent } from '../../protocol/trace-parent.ts';
 

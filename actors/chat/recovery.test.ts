@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { errorBody } from '../../protocol/errors.ts';
 import type { AttemptId, Epoch, TurnId } from '../../protocol/ids.ts';
-import type { AttemptOpening, ChatRecord, JournalPack, TurnRecord } from '../ports.ts';
+import type { ChatRecord } from '../ports.ts';
+import type { AttemptOpening, JournalPack, TurnRecord } from '../turn-ports.ts';
 import { foundIn, recoveredFrom } from './recovery.ts';
 import { CHAT_LIMITS } from './settings.ts';
 import { EXAMPLE_CHAT } from '../../protocol/vectors/example.ts';

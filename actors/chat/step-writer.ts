@@ -8,7 +8,8 @@ import type { TurnId } from '../../protocol/ids.ts';
 import { callField } from '../../protocol/parts.ts';
 import { cleanText, utf8Length } from '../../protocol/text.ts';
 import type { ProviderRun, ResumedRun } from '../background-run.ts';
-import type { Clock, JournalEntry, JournalPack, StepSink } from '../ports.ts';
+import type { Clock, StepSink } from '../ports.ts';
+import type { JournalEntry, JournalPack } from '../turn-ports.ts';
 import { CHAT_LIMITS } from './settings.ts';
 import type { StreamLog } from './stream-log.ts';
 

@@ -12,7 +12,7 @@ import type { Position } from '../../protocol/position.ts';
 import { utf8Length } from '../../protocol/text.ts';
 import { assert, must } from '../../protocol/assert.ts';
 import type { Follower, ReadableLog } from '../host/api.ts';
-import type { TurnRecord } from '../ports.ts';
+import type { TurnRecord } from '../turn-ports.ts';
 import type { Tally } from '../../protocol/measures.ts';
 import type { EvictionLimit } from './counted-limits.ts';
 import { LiveView } from './live-view.ts';

@@ -10,8 +10,7 @@ import { uuidToBytes, type ChatId, type OwnerId } from '../../protocol/ids.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { sliceUtf8, utf8Length } from '../../protocol/text.ts';
 import { parseChatArg } from '../chat/commands.ts';
-import type { ListRequest } from '../chats-ports.ts';
-import type { ChatStore, ModelDirectory, Principal, Read } from '../ports.ts';
+import type { ChatStore, ListRequest, ModelDirectory, Principal, Read } from '../ports.ts';
 import type { QueryResult } from './api.ts';
 import { messageBytes } from './snapshot.ts';
 

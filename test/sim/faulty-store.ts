@@ -1,15 +1,17 @@
 // Delays and failures around the store of one node. What was handed over is the database's: it goes on when the node
 // dies, and only the answers are lost.
 
-import type { ArchiveRequest, ArchiveResult, ListRequest } from '../../actors/chats-ports.ts';
 import type {
   Activation,
   ActivationResult,
+  ArchiveRequest,
+  ArchiveResult,
   ChatStore,
-  CommandRow,
   Clock,
+  CommandRow,
   CommitIntent,
   CommitResult,
+  ListRequest,
   Principal,
   Read,
   Unavailable,

@@ -1,6 +1,7 @@
 // What must hold when the faults are over and everything has come to rest.
 
-import type { AttemptOpening, NewMessage } from '../../actors/ports.ts';
+import type { NewMessage } from '../../actors/ports.ts';
+import type { AttemptOpening } from '../../actors/turn-ports.ts';
 import type { Chat, ChatState } from '../../protocol/client/index.ts';
 import type { ChatId } from '../../protocol/ids.ts';
 import { canonical, isSame } from '../../loadtest/check/canonical.ts';

@@ -1,7 +1,14 @@
 // What the in-memory store reads: the queries of `storage/`, over values.
 
-import type { ChatList, FeedPage, ListRequest } from '../../actors/chats-ports.ts';
-import type { CommandRow, NewMessage, Principal, PromptItem } from '../../actors/ports.ts';
+import type {
+  ChatList,
+  CommandRow,
+  FeedPage,
+  ListRequest,
+  NewMessage,
+  Principal,
+  PromptItem,
+} from '../../actors/ports.ts';
 import type { ChatChanges, FoundMessage, MessagePage, PageRange } from '../../actors/history-ports.ts';
 import type { ChatSummary, Message } from '../../protocol/content.ts';
 import type { ChatId, CommandId, OwnerId } from '../../protocol/ids.ts';

@@ -1,14 +1,16 @@
 // The store in memory: what `storage/` does on Postgres, without a database. Each call is one transaction and answers at
 // once; delays and failures are laid around it by `faulty-store.ts`. One contract suite runs on this store and on the real ones.
 
-import type { ArchiveRequest, ArchiveResult, ListRequest } from '../../actors/chats-ports.ts';
 import type {
   Activation,
   ActivationResult,
+  ArchiveRequest,
+  ArchiveResult,
   ChatStore,
   CommandRow,
   CommitIntent,
   CommitResult,
+  ListRequest,
   Principal,
   Read,
 } from '../../actors/ports.ts';

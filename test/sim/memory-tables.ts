@@ -1,14 +1,7 @@
 // The rows of the in-memory store: what the tables of `storage/migrations` hold, as values.
 
-import type {
-  AttemptOpening,
-  AttemptSettlement,
-  CommandRow,
-  JournalPack,
-  NewMessage,
-  TitleSource,
-  TurnRecord,
-} from '../../actors/ports.ts';
+import type { CommandRow, NewMessage, TitleSource } from '../../actors/ports.ts';
+import type { AttemptOpening, AttemptSettlement, JournalPack, TurnRecord } from '../../actors/turn-ports.ts';
 import type { Chat, QueuedMessage } from '../../protocol/content.ts';
 import type { ChatId, CommandId, Epoch, NodeId, OwnerId } from '../../protocol/ids.ts';
 import type { Position } from '../../protocol/position.ts';

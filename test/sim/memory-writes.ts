@@ -1,16 +1,19 @@
 // What the in-memory store does in one transaction: checks first, then all of it or nothing of it.
 
 import type { Rewind } from '../../actors/history-ports.ts';
-import type { ArchiveRequest, ArchiveResult, CreateResult, NewChat } from '../../actors/chats-ports.ts';
 import type {
   Activation,
   ActivationResult,
+  ArchiveRequest,
+  ArchiveResult,
   ChatPatch,
   ChatRecord,
   CommandReply,
   CommandRow,
   CommitIntent,
   CommitResult,
+  CreateResult,
+  NewChat,
 } from '../../actors/ports.ts';
 import type { Chat, ChatStatus } from '../../protocol/content.ts';
 import type { ChatId, Epoch, NodeId, OwnerId } from '../../protocol/ids.ts';

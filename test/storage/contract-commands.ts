@@ -4,8 +4,7 @@ import { randomBytes } from 'node:crypto';
 
 import { expect, test } from 'vitest';
 
-import type { CreateResult, NewChat } from '../../actors/chats-ports.ts';
-import type { CommandRow } from '../../actors/ports.ts';
+import type { CommandRow, CreateResult, NewChat } from '../../actors/ports.ts';
 import type { Chat } from '../../protocol/content.ts';
 import type { ChatId, CommandId, OwnerId } from '../../protocol/ids.ts';
 import { LIMITS } from '../../protocol/limits.ts';

@@ -2,8 +2,7 @@
 
 import { expect, test } from 'vitest';
 
-import type { ChatList, ListRequest } from '../../actors/chats-ports.ts';
-import type { Principal } from '../../actors/ports.ts';
+import type { ChatList, ListRequest, Principal } from '../../actors/ports.ts';
 import type { ChatId, OwnerId } from '../../protocol/ids.ts';
 import { createChat, createTaken, intentOf, newOwner, NOW_MS, valueOf, type DatabaseHandle } from './fixture.ts';
 

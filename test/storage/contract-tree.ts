@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest';
 
-import type { ArchiveResult } from '../../actors/chats-ports.ts';
+import type { ArchiveResult } from '../../actors/ports.ts';
 import type { ChatId, OwnerId } from '../../protocol/ids.ts';
 import {
   commandOf,

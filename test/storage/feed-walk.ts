@@ -2,8 +2,7 @@
 // property of pages and feed is checked on, with the reducer of the client library.
 
 import fc from 'fast-check';
-import type { ChatList } from '../../actors/chats-ports.ts';
-import type { ChatStore, CommitIntent } from '../../actors/ports.ts';
+import type { ChatList, ChatStore, CommitIntent } from '../../actors/ports.ts';
 import { must } from '../../protocol/assert.ts';
 import { applyChatPage, applyFeed, EMPTY_FEED_STATE, type FeedState } from '../../protocol/client/index.ts';
 import type { ChatSummary } from '../../protocol/content.ts';

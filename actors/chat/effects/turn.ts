@@ -5,7 +5,7 @@ import type { TurnOutcome } from '../../../protocol/content.ts';
 import type { ErrorBody } from '../../../protocol/errors.ts';
 import { uuidToBytes, uuidV8, type AttemptId, type CommandId } from '../../../protocol/ids.ts';
 import type { TraceParent } from '../../../protocol/trace-parent.ts';
-import type { TurnRecord } from '../../ports.ts';
+import type { TurnRecord } from '../../turn-ports.ts';
 import type { Draft } from '../draft.ts';
 import type { EndedAttempt } from '../ended-attempt.ts';
 import type { EffectName } from '../machine.ts';
