@@ -1,6 +1,6 @@
 // Where an interactive session shows what happens: a terminal or a pipe (screen.ts), or JSON lines beside this.
 import { createInterface, type Interface } from 'node:readline';
-import type { Action } from './render.ts';
+import type { Action } from './action.ts';
 import type { Line } from './wording.ts';
 
 export type Handlers = {

@@ -1,7 +1,7 @@
 // From actions to the characters of a transcript. It knows one thing about the screen: whether a line is open.
 import type { BlockType } from '../content.ts';
 import { unreachable } from '../assert.ts';
-import type { Action } from './render.ts';
+import type { Action } from './action.ts';
 import type { Style } from './style.ts';
 
 export const USER_MARK = '› ';

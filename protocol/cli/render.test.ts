@@ -6,7 +6,8 @@ import type { Chat, Message, Part } from '../content.ts';
 import { errorBody } from '../errors.ts';
 import type { ChatEvent, LiveTurn } from '../events.ts';
 import type { ChatId, CommandId, Epoch, TurnId } from '../ids.ts';
-import { type Action, opened, render, type Shown, waitingFor } from './render.ts';
+import type { Action } from './action.ts';
+import { opened, render, type Shown, waitingFor } from './render.ts';
 
 const CHAT: Chat = {
   id: '0190a1b2-0000-7000-8000-000000000001' as ChatId,

@@ -4,18 +4,9 @@ import type { BlockType, Message, QueuedMessage } from '../content.ts';
 import type { ChatState } from '../client/chat-state.ts';
 import type { LiveBlock, LiveTurn } from '../events.ts';
 import type { TurnId } from '../ids.ts';
+import type { Action } from './action.ts';
 import { CLEAN, sanitize, sanitizeDelta, sanitizeLine, type SanitizerState } from './sanitize.ts';
-import { describeEnd, describeError, describeRetry, type Line } from './wording.ts';
-
-export type Action =
-  /** A whole line of its own. */
-  | ({ readonly kind: 'line' } & Line)
-  /** A block begins on a line of its own. */
-  | { readonly kind: 'begin'; readonly block: BlockType }
-  /** Sanitized text of the block that has begun. */
-  | { readonly kind: 'stream'; readonly block: BlockType; readonly text: string }
-  /** The block is over: what comes next begins on a new line. */
-  | { readonly kind: 'end' };
+import { describeEnd, describeError, describeRetry } from './wording.ts';
 
 export type Shown = {
   /** Numbers of the messages on the screen, ascending; the newest `SHOWN_MAX` of them. */

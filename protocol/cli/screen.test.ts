@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { VirtualTerminal } from '../../test/cli/virtual-terminal.ts';
-import type { Action } from './render.ts';
+import type { Action } from './action.ts';
 import { Screen } from './screen.ts';
 import { COLOURED } from './style.ts';
 

@@ -7,7 +7,7 @@
 // On anything but a terminal there is neither prompt nor spinner.
 import { Writable } from 'node:stream';
 import { clearScreenDown, createInterface, cursorTo, type Interface, moveCursor } from 'node:readline';
-import type { Action } from './render.ts';
+import type { Action } from './action.ts';
 import type { Display, Handlers } from './display.ts';
 import { Printer, USER_MARK } from './printer.ts';
 import type { Style } from './style.ts';

@@ -10,7 +10,8 @@ import {
 import { unreachable } from '../assert.ts';
 import { LIMITS } from '../limits.ts';
 import { Failure } from './connect.ts';
-import { type Action, isWhole } from './render.ts';
+import type { Action } from './action.ts';
+import { isWhole } from './render.ts';
 import { type Input, SLASH_HELP } from './slash.ts';
 import { listChats, transcript } from './transcript.ts';
 import { sanitizeLine } from './sanitize.ts';

@@ -6,7 +6,8 @@ import type { ChatHandle, ChatId, ChatState, CommandId, ConnectionStatus, Parley
 import { explain, Failure } from './connect.ts';
 import type { Display, Handlers } from './display.ts';
 import { writeJsonLines } from './json-lines.ts';
-import { type Action, opened, render, type Shown, waitingFor } from './render.ts';
+import type { Action } from './action.ts';
+import { opened, render, type Shown, waitingFor } from './render.ts';
 import { introduce } from './transcript.ts';
 import { parseInput } from './slash.ts';
 import { type CommandHost, runCommand } from './session-commands.ts';

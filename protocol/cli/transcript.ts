@@ -1,7 +1,8 @@
 // Chats and their messages as they are listed and looked back at.
 import { LIMITS } from '../limits.ts';
 import type { ChatState, ChatSummary, Message } from '../client/index.ts';
-import { type Action, renderMessage } from './render.ts';
+import type { Action } from './action.ts';
+import { renderMessage } from './render.ts';
 import { sanitizeLine } from './sanitize.ts';
 import { describeError } from './wording.ts';
 

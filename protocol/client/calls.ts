@@ -12,6 +12,7 @@ import { ProtocolError } from '../protocol-error.ts';
 import { utf8Length } from '../text.ts';
 import { parseChat, parseMessage, parseQueued, parseSummary } from '../wire-content.ts';
 import { clientError, CommandError } from './errors.ts';
+import { toolArgs, type ToolDeclaration } from './tool-calls.ts';
 
 export type NewChat = {
   readonly title?: string;
@@ -23,6 +24,8 @@ export type NewChat = {
   readonly parent?: ChatId;
   /** Turns go on at the provider while their node is gone; slower to begin with. For long and expensive ones. */
   readonly background?: boolean;
+  /** Tools that run in clients: the model may call them, `ChatHandle.serve` runs them. */
+  readonly tools?: readonly ToolDeclaration[];
 };
 
 export type NewMessage = {
@@ -81,7 +84,7 @@ export type Model = { readonly id: string; readonly isDefault: boolean };
 
 export type PartSlice = { readonly offset: number; readonly text: string; readonly more: boolean };
 
-export function newChatArgs({ title, model, systemPrompt, labels, parent, background }: NewChat): Args {
+export function newChatArgs({ title, model, systemPrompt, labels, parent, background, tools }: NewChat): Args {
   return {
     title,
     model,
@@ -89,6 +92,7 @@ export function newChatArgs({ title, model, systemPrompt, labels, parent, backgr
     labels,
     parent: parent === undefined ? undefined : uuidToBytes(parent),
     background,
+    tools: toolArgs(tools),
   };
 }
 

@@ -4,17 +4,19 @@
 // immutable, and listeners are called once per message of the server, however many events it holds.
 
 import { unreachable } from '../assert.ts';
-import type { Chat } from '../content.ts';
+import type { Action, Chat } from '../content.ts';
 import type { PositionedEvent } from '../events.ts';
 import type { ChatId, TurnId } from '../ids.ts';
 import { comparePositions, type Position } from '../position.ts';
 import { Attachment, type AttachmentOptions, type AttachmentStatus, type ChatFrame } from './attachment.ts';
 import type { MessagePage, MessagesOptions, NewMessage, Sent, Stopped } from './calls.ts';
 import { EMPTY_CHAT_STATE, type ChatState } from './chat-state.ts';
+import { serveTools, type ClientTool } from './client-tools.ts';
 import { clientError, type ClientError } from './errors.ts';
 import { Listeners } from './listeners.ts';
 import { applyOlderPage, applyPartText, dismissRetracted } from './local.ts';
 import { PartLoader } from './part-loader.ts';
+import type { Answered, ApprovalAnswer, ToolAnswer } from './tool-calls.ts';
 
 /** What a handle needs from its client. */
 export type HandleOptions = Pick<AttachmentOptions, 'clock' | 'random' | 'send' | 'refreshCredential'> & {
@@ -32,6 +34,8 @@ export type ChatCalls = {
   stop(chat: ChatId, turn: TurnId): Promise<Stopped>;
   read(chat: ChatId, number: number): Promise<number>;
   rename(chat: ChatId, title: string): Promise<Chat>;
+  toolResult(chat: ChatId, answer: ToolAnswer): Promise<Answered>;
+  answerApproval(chat: ChatId, answer: ApprovalAnswer): Promise<Answered>;
   messages(chat: ChatId, options: MessagesOptions): Promise<MessagePage>;
   part(chat: ChatId, number: number, index: number): Promise<string>;
 };
@@ -172,6 +176,34 @@ export class ChatHandle {
 
   rename(title: string): Promise<Chat> {
     return this.#options.calls.rename(this.id, title);
+  }
+
+  /** The calls that wait for somebody: for the result of a client's tool, or for an approval. */
+  get actions(): readonly Action[] {
+    return this.state.turn?.actions ?? [];
+  }
+
+  /** Answers a call of a client's tool; the first answer of all devices counts. */
+  toolResult(answer: ToolAnswer): Promise<Answered> {
+    return this.#options.calls.toolResult(this.id, answer);
+  }
+
+  /** Lets a call run that asks first; `always`: and every later one of its tool in this chat. */
+  approve({ call, hash }: Action, { always = false }: { readonly always?: boolean } = {}): Promise<Answered> {
+    return this.#options.calls.answerApproval(this.id, { call, hash, allow: true, always });
+  }
+
+  /** Settles a call that asks first without running it. */
+  deny({ call, hash }: Action): Promise<Answered> {
+    return this.#options.calls.answerApproval(this.id, { call, hash, allow: false });
+  }
+
+  /**
+   * Runs the tools whenever the model calls them, for as long as the chat is attached and the function returned was not
+   * called. An answer that could not be given goes to `onFault`; the call then times out.
+   */
+  serve(tools: readonly ClientTool[], onFault?: (error: unknown) => void): () => void {
+    return serveTools(this, tools, onFault);
   }
 
   // ------------------------------------------------------------------------------------- for the client only

@@ -27,6 +27,7 @@ import { CLIENT_LIMITS } from './limits.ts';
 import { Listeners } from './listeners.ts';
 import { Requests } from './requests.ts';
 import type { ConnectionStatus } from './status.ts';
+import * as tools from './tool-calls.ts';
 
 export type ClientOptions = {
   /** `ws://` or `wss://`. */
@@ -206,6 +207,22 @@ export class ParleyClient {
 
   rename(chat: ChatId, title: string, options: CommandOptions = {}): Promise<Chat> {
     return this.#chatCommand('chat.rename', calls.chatArgs(chat, { title }), options);
+  }
+
+  /** Answers a call of a client's tool; the first answer of all devices counts. */
+  async toolResult(chat: ChatId, answer: tools.ToolAnswer, options: CommandOptions = {}): Promise<tools.Answered> {
+    const result = await this.command('tool.result', tools.toolResultArgs(chat, answer), options);
+    return calls.readResult(result, tools.parseAnswered);
+  }
+
+  /** Answers an approval that is asked for; the first answer of all devices counts. */
+  async answerApproval(
+    chat: ChatId,
+    answer: tools.ApprovalAnswer,
+    options: CommandOptions = {},
+  ): Promise<tools.Answered> {
+    const result = await this.command('tool.approve', tools.approvalArgs(chat, answer), options);
+    return calls.readResult(result, tools.parseAnswered);
   }
 
   /** Replaces all labels. */

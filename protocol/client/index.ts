@@ -26,6 +26,8 @@ export type {
   Sent,
   Stopped,
 } from './calls.ts';
+export type { ClientTool, ToolContext } from './client-tools.ts';
+export type { Answered, ApprovalAnswer, ToolAnswer, ToolDeclaration } from './tool-calls.ts';
 export type { MadeToken, NewToken, TokenCursor, TokenPage } from './access-calls.ts';
 export { ClientError, CommandError, type ClientErrorKind } from './errors.ts';
 export type { ClientClock, ClientRandom, WebSocketConstructor, WebSocketLike } from './environment.ts';
@@ -38,6 +40,7 @@ export { applyOlderPage, applyPartText, dismissRetracted, type OlderPage, type P
 
 // What of the protocol an application meets.
 export type {
+  Action,
   Busy,
   Chat,
   ChatStatus,
@@ -47,11 +50,14 @@ export type {
   PartOrReference,
   QueuedMessage,
   TextPart,
+  ToolCallPart,
+  ToolResultPart,
+  ToolStatus,
   TurnEnd,
   TurnOutcome,
   Usage,
 } from '../content.ts';
-export type { ChatEvent, LiveBlock, LiveTurn, PositionedEvent } from '../events.ts';
+export type { ChatEvent, LiveBlock, LiveCall, LiveTurn, PositionedEvent } from '../events.ts';
 export type { FeedFrame, ServerFrame, SnapshotPiece } from '../frames.ts';
 export type { TokenInfo } from '../wire-token.ts';
 export type { ErrorBody, ErrorCode } from '../errors.ts';
