@@ -148,6 +148,8 @@ export type ModelErrorKind =
   | 'unauthorized'
   | 'spend_limit'
   | 'bad_request'
+  /** Ours: it breaks a rule of the providers and was not sent. */
+  | 'invalid_prompt'
   | 'model_not_found'
   | 'context_overflow';
 

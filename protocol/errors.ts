@@ -52,6 +52,10 @@ export const ERRORS = {
     retry: 'later',
     message: 'The chat failed three times in a minute and sleeps until the next message.',
   },
+  prompt_invalid: {
+    retry: 'never',
+    message: 'The server built a request that model providers would refuse. It was not sent.',
+  },
 } as const satisfies Record<string, Entry>;
 
 export type ErrorCode = keyof typeof ERRORS;

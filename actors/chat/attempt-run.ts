@@ -8,6 +8,7 @@ import type {
   ChatStore,
   Clock,
   ModelBinding,
+  ModelClient,
   ModelError,
   ModelErrorKind,
   ModelRequest,
@@ -16,6 +17,7 @@ import type { AttemptOpening } from '../turn-ports.ts';
 import type { ToolSpec } from '../tool-ports.ts';
 import type { Span, Tracer } from '../tracing.ts';
 import type { ActorCounts } from './counts.ts';
+import { pairingFault } from './pairing.ts';
 import { modelRequest } from './prompt.ts';
 import type { ChatSettings } from './settings.ts';
 import { StepWriter } from './step-writer.ts';
@@ -137,22 +139,30 @@ export class AttemptRun {
       if (prompt.outcome === 'unavailable') return failed('unavailable', 'the history could not be read');
       if (this.#controller.signal.aborted) return ABORTED;
       const { providerModel, maxOutputTokens } = binding;
-      const items = prompt.value;
-      const span = this.#options.tracer.begin('request', this.#span.at, { model: providerModel });
-      let ended: AttemptResult | null = null;
-      const source = { chat, attempt: opening, providerModel, maxOutputTokens, system, items, background, resume };
       const { tools, toolChoice } = this.#options;
-      try {
-        const request = modelRequest({ ...source, tools, toolChoice, trace: span.at });
-        ended = await binding.client.stream(request, this.writer, this.#controller.signal);
-        return ended;
-      } finally {
-        span.end(ended === null ? 'threw' : wordOf(ended), ended === null || ended.outcome === 'failed');
-      }
+      const items = prompt.value;
+      const source = { chat, attempt: opening, providerModel, maxOutputTokens, system, items, background, resume };
+      return await this.#send(binding.client, modelRequest({ ...source, tools, toolChoice, trace: null }));
     } catch (error) {
       // Neither a store nor an adapter rejects; one that does all the same must not take the chat with it.
       this.#options.onFault(error);
       return failed('unavailable', 'the request failed before its answer');
+    }
+  }
+
+  async #send(client: ModelClient, request: ModelRequest): Promise<AttemptResult> {
+    const fault = pairingFault(request);
+    if (fault !== null) {
+      this.#options.counts.promptFaults.add(fault.rule);
+      return failed('invalid_prompt', `rule ${fault.rule}${fault.item === null ? '' : `, item ${fault.item}`}`);
+    }
+    const span = this.#options.tracer.begin('request', this.#span.at, { model: request.model });
+    let ended: AttemptResult | null = null;
+    try {
+      ended = await client.stream({ ...request, trace: span.at }, this.writer, this.#controller.signal);
+      return ended;
+    } finally {
+      span.end(ended === null ? 'threw' : wordOf(ended), ended === null || ended.outcome === 'failed');
     }
   }
 

@@ -6,6 +6,7 @@ import type { TurnOutcome } from '../../protocol/content.ts';
 import type { ActivationResult } from '../ports.ts';
 import type { AttemptOpening, AttemptSettlement } from '../turn-ports.ts';
 import type { Draft } from './draft.ts';
+import { PAIRING_RULES, type PairingRule } from './pairing.ts';
 import { ACTOR_LIMITS, EVICTION_LIMITS, type ActorLimit, type EvictionLimit } from './counted-limits.ts';
 
 /** Why an actor is over. `passivated` and `drained` are in order, the others call for a rebuild. */
@@ -42,6 +43,8 @@ export class ActorCounts {
   readonly turns = new Tally<TurnOutcome>(TURNS);
   /** By provider; so are the next ones. Providers are those that are set up: a few. */
   readonly providers = new Map<string, ProviderCounts>();
+  /** Requests that were not sent, by the rule of the providers that they break. */
+  readonly promptFaults = new Tally<PairingRule>(PAIRING_RULES);
   revivals = 0;
   journalPacks = 0;
 

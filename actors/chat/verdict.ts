@@ -16,6 +16,7 @@ const POLICY: Readonly<Record<ModelErrorKind, Policy>> = {
   unauthorized: { code: 'model_unauthorized', retries: false },
   spend_limit: { code: 'model_spend_limit', retries: false },
   bad_request: { code: 'model_bad_request', retries: false },
+  invalid_prompt: { code: 'prompt_invalid', retries: false },
   model_not_found: { code: 'model_not_found', retries: false },
   context_overflow: { code: 'context_overflow', retries: false },
 };

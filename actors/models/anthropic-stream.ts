@@ -4,22 +4,33 @@
 // and for a body that was cut: only `message_stop` makes `complete` true. Unknown events, blocks and deltas are let
 // through: the API adds them without a new version.
 
-import type { BlockType, Usage } from '../../protocol/content.ts';
-import type { ProviderBlocks, StepSink } from '../ports.ts';
-import { type OpenBlock, encodeBlocks, openBlock, promptForm } from './anthropic-blocks.ts';
+import type { BlockType, CallName, Usage } from '../../protocol/content.ts';
+import type { ModelRequest, ProviderBlocks, StepSink } from '../ports.ts';
+import { type OpenBlock, argumentsOf, encodeBlocks, openBlock, promptForm } from './anthropic-blocks.ts';
 import { type JsonObject, asCount, asString, isObject } from './json.ts';
 import { modelError } from './provider-errors.ts';
 import type { Answer, AnswerEnd } from './stream-attempt.ts';
 import { TextGuard } from './text-guard.ts';
+import { CallNames, mayCall } from './tool-calls.ts';
 
 /** The rule of thumb for English; only for output that the provider never counted for us. */
 const CHARS_PER_TOKEN = 4;
 
 /** A block and its place on the screen: `shown` is its number in the sink, null as long as there is nothing to show. */
-type LiveBlock = { readonly block: OpenBlock; readonly guard: TextGuard; shown: number | null };
+type LiveBlock = {
+  readonly block: OpenBlock;
+  readonly guard: TextGuard;
+  /** Of a call that the model may make; null for all else. */
+  readonly call: CallName | null;
+  shown: number | null;
+};
 
 export class MessageAccumulator implements Answer {
   readonly #sink: StepSink;
+  readonly #names: CallNames;
+  /** The request had tools; and it let the model call them. */
+  readonly #hasTools: boolean;
+  readonly #mayCall: boolean;
   /** By the provider's index, in the order of their start. */
   readonly #blocks = new Map<number, LiveBlock>();
   #nextShown = 0;
@@ -28,8 +39,11 @@ export class MessageAccumulator implements Answer {
   #stopReason: string | null = null;
   #complete = false;
 
-  constructor(sink: StepSink) {
+  constructor(sink: StepSink, request: ModelRequest) {
     this.#sink = sink;
+    this.#names = new CallNames(request);
+    this.#hasTools = request.tools.length > 0;
+    this.#mayCall = mayCall(request);
   }
 
   /** `message_stop` was seen: nothing else makes a stream a success. */
@@ -75,6 +89,9 @@ export class MessageAccumulator implements Answer {
       case 'model_context_window_exceeded':
         return { kind: 'stop', reason: 'context_overflow' };
       case 'tool_use':
+        if (this.#callsRun) return { kind: 'stop', reason: 'tool_use' };
+        // Without any call that counts, or though it was told to call none: what there is, is the answer.
+        if (this.#hasTools) return { kind: 'stop', reason: 'end_turn' };
         return { kind: 'failed', error: modelError('bad_request', 'the model called a tool it was not given') };
       // `pause_turn` comes only with server tools, which no request of ours declares: what there is, is the answer.
       default:
@@ -88,7 +105,16 @@ export class MessageAccumulator implements Answer {
    */
   provider(): ProviderBlocks | null {
     if (this.#stopReason === 'refusal') return encodeBlocks([]);
-    return promptForm(Array.from(this.#blocks.values(), (live) => live.block));
+    return promptForm(
+      Array.from(this.#blocks.values(), (live) => live.block),
+      this.#callsRun,
+    );
+  }
+
+  /** Calls are answered only when the whole message ended for their sake: of any other, the last may be cut. */
+  get #callsRun(): boolean {
+    if (!this.#complete || this.#stopReason !== 'tool_use') return false;
+    return [...this.#blocks.values()].some(({ call }) => call !== null);
   }
 
   /** Null as long as the provider said nothing of it. Short of `message_stop` the output is a lower bound or a guess. */
@@ -107,11 +133,14 @@ export class MessageAccumulator implements Answer {
     const index = asCount(event['index']);
     const start = event['content_block'];
     if (index === null || this.#blocks.has(index) || !isObject(start)) return;
-    const block = openBlock(start, asString(start['type']) ?? 'unknown');
-    const live: LiveBlock = { block, guard: new TextGuard(), shown: null };
+    const type = asString(start['type']) ?? 'unknown';
+    const isCall = type === 'tool_use' && this.#mayCall;
+    const call = isCall ? this.#names.name(asString(start['id']), asString(start['name']) ?? '') : null;
+    const block = openBlock(call === null ? start : { ...start, id: call.call }, type);
+    const live: LiveBlock = { block, guard: new TextGuard(), call, shown: null };
     this.#blocks.set(index, live);
-    // Thinking shows from its start, even when its text is kept from us; a text only once there is some.
-    if (shownAs(block) === 'reasoning') this.#show(live);
+    // Thinking and calls show from their start, even when nothing follows; a text only once there is some.
+    if (shownAs(live) === 'reasoning' || call !== null) this.#show(live);
     this.#emit(live, block.text);
   }
 
@@ -131,8 +160,7 @@ export class MessageAccumulator implements Answer {
         block.signature = asString(delta['signature']) ?? block.signature;
         return;
       case 'input_json_delta':
-        block.inputJson += asString(delta['partial_json']) ?? '';
-        this.#outputChars += asString(delta['partial_json'])?.length ?? 0;
+        this.#appendInput(live, asString(delta['partial_json']) ?? '');
         return;
       case 'citations_delta':
         block.citations.push(delta['citation']);
@@ -149,8 +177,14 @@ export class MessageAccumulator implements Answer {
     this.#emit(live, piece);
   }
 
+  #appendInput(live: LiveBlock, piece: string): void {
+    live.block.inputJson += piece;
+    if (live.call === null) this.#outputChars += piece.length;
+    else this.#emit(live, piece);
+  }
+
   #emit(live: LiveBlock, piece: string): void {
-    if (shownAs(live.block) === null || piece === '') return;
+    if (shownAs(live) === null || piece === '') return;
     this.#outputChars += piece.length;
     const text = live.guard.push(piece);
     if (text !== '') this.#sink.blockDelta(live.shown ?? this.#show(live), text);
@@ -159,12 +193,14 @@ export class MessageAccumulator implements Answer {
   #show(live: LiveBlock): number {
     const shown = this.#nextShown++;
     live.shown = shown;
-    this.#sink.blockStart(shown, shownAs(live.block) ?? 'text');
+    if (live.call === null) this.#sink.blockStart(shown, shownAs(live) ?? 'text');
+    else this.#sink.blockStart(shown, 'tool_call', live.call);
     return shown;
   }
 
   #end(live: LiveBlock | undefined): void {
     if (live === undefined || live.block.ended) return;
+    if (live.call !== null && live.block.inputJson === '') this.#appendInput(live, argumentsOf(live.block));
     const rest = live.guard.flush();
     if (rest !== '') this.#sink.blockDelta(live.shown ?? this.#show(live), rest);
     live.block.ended = true;
@@ -194,7 +230,7 @@ export class MessageAccumulator implements Answer {
   }
 }
 
-function shownAs(block: OpenBlock): BlockType | null {
+function shownAs({ block, call }: LiveBlock): BlockType | null {
   switch (block.type) {
     case 'text':
       return 'text';
@@ -202,6 +238,6 @@ function shownAs(block: OpenBlock): BlockType | null {
     case 'redacted_thinking':
       return 'reasoning';
     default:
-      return null;
+      return call === null ? null : 'tool_call';
   }
 }

@@ -31,7 +31,7 @@ export function anthropicModel(options: AnthropicOptions): ModelClient {
 type Call = { readonly request: ModelRequest; readonly sink: StepSink; readonly signal: AbortSignal };
 
 async function stream(options: AnthropicOptions, { request, sink, signal }: Call): Promise<AttemptResult> {
-  const answer = new MessageAccumulator(sink);
+  const answer = new MessageAccumulator(sink, request);
   const body = anthropicRequest(request);
   if (body === null) {
     const error = modelError('bad_request', 'there is no message to answer');
@@ -42,10 +42,21 @@ async function stream(options: AnthropicOptions, { request, sink, signal }: Call
     clock: options.clock,
     requestIdHeader: 'request-id',
     drainMs: DRAIN_MS,
-    open: (requestSignal: AbortSignal) => sdk.messages.create(body, { signal: requestSignal }).withResponse(),
+    open: (requestSignal: AbortSignal) => open(sdk, body, requestSignal),
     classify: classifyError,
   };
   return attemptResult(await readStream(source, answer, signal), answer);
+}
+
+/** The body goes as the text that it is: the SDK would write it anew, and with it what a model had written. */
+function open(
+  sdk: Anthropic,
+  body: string,
+  signal: AbortSignal,
+): Promise<{ readonly data: AsyncIterable<unknown>; readonly response: Response }> {
+  const headers = { 'content-type': 'application/json' };
+  const options = { body, headers, signal, stream: true, timeout: HEADERS_TIMEOUT_MS };
+  return sdk.post<AsyncIterable<unknown>>('/v1/messages', options).withResponse();
 }
 
 /**

@@ -7,10 +7,11 @@ import { asCount, asString, isObject, type JsonObject } from './json.ts';
 /** Far more than any model asks for at once; what comes beyond is only counted. */
 const CALLS_MAX = 128;
 
-type Call = { readonly index: number | null; readonly id: string | null; name: string };
+/** One call as far as it has come; `args` is raw, in the pieces that came since somebody took them. */
+export type CallSoFar = { readonly index: number | null; readonly id: string | null; name: string; args: string };
 
 export class CallFragments {
-  readonly #calls: Call[] = [];
+  readonly #calls: CallSoFar[] = [];
   /** Of names and arguments: output that was generated, too. */
   chars = 0;
 
@@ -21,25 +22,30 @@ export class CallFragments {
     }
   }
 
-  /** The names of the tools, in the order of their calls; empty where the model gave none. */
-  get names(): readonly string[] {
-    return this.#calls.map((call) => call.name);
+  /** In the order in which they began. */
+  get calls(): readonly CallSoFar[] {
+    return this.#calls;
   }
 
   #take(fragment: JsonObject): void {
     // The legacy `function_call` has the name and the arguments at its top.
     const called = isObject(fragment['function']) ? fragment['function'] : fragment;
     const name = asString(called['name']) ?? '';
-    this.chars += name.length + (asString(called['arguments'])?.length ?? 0);
+    const args = argumentsOf(called['arguments']);
+    this.chars += name.length + args.length;
     const index = asCount(fragment['index']);
     const id = asString(fragment['id']) || null;
     const call = this.#continued(index, id, name);
-    if (call !== null) call.name ||= name;
-    else if (this.#calls.length < CALLS_MAX) this.#calls.push({ index, id, name });
+    if (call !== null) {
+      call.name ||= name;
+      call.args += args;
+    } else if (this.#calls.length < CALLS_MAX) {
+      this.#calls.push({ index, id, name, args });
+    }
   }
 
   /** The call that a fragment goes on with; null when it begins one. */
-  #continued(index: number | null, id: string | null, name: string): Call | null {
+  #continued(index: number | null, id: string | null, name: string): CallSoFar | null {
     const call = this.#calls.findLast((before) => index === null || before.index === index);
     if (call === undefined) return null;
     if (id !== null && call.id !== null) return id === call.id ? call : null;
@@ -47,4 +53,9 @@ export class CallFragments {
     const isSaidAgain = index !== null && name === call.name;
     return name !== '' && call.name !== '' && !isSaidAgain ? null : call;
   }
+}
+
+/** A few servers send what the arguments mean instead of the text of them. */
+function argumentsOf(args: unknown): string {
+  return isObject(args) ? JSON.stringify(args) : (asString(args) ?? '');
 }

@@ -5,22 +5,31 @@
 // in every chunk as running totals, some servers never do: then it is an estimate and marked as one.
 
 import type { BlockType, Usage } from '../../protocol/content.ts';
-import type { ProviderBlocks, StepSink } from '../ports.ts';
-import { CallFragments } from './chat-completions-calls.ts';
+import type { ModelRequest, ProviderBlocks, StepSink } from '../ports.ts';
+import { CallFragments, type CallSoFar } from './chat-completions-calls.ts';
 import { type JsonObject, asCount, asString, isObject } from './json.ts';
 import { modelError } from './provider-errors.ts';
 import type { Answer, AnswerEnd } from './stream-attempt.ts';
 import { TextGuard } from './text-guard.ts';
+import { CallNames, NO_ARGUMENTS, mayCall } from './tool-calls.ts';
 
 /** The rule of thumb for English; only for what the server never counted for us. */
 const CHARS_PER_TOKEN = 4;
 /** How many tools an error names. */
 const NAMES_MAX = 3;
 
+/** A call on the screen. */
+type ShownCall = { readonly index: number; readonly guard: TextGuard; isEmpty: boolean };
+
 export class ChatAnswer implements Answer {
   readonly #sink: StepSink;
   readonly #promptChars: number;
+  readonly #names: CallNames;
+  /** The request had tools; and it let the model call them. */
+  readonly #hasTools: boolean;
+  readonly #mayCall: boolean;
   readonly #calls = new CallFragments();
+  readonly #shownCalls = new Map<CallSoFar, ShownCall>();
   #open: { readonly index: number; readonly type: BlockType; readonly guard: TextGuard } | null = null;
   #nextIndex = 0;
   #outputChars = 0;
@@ -32,9 +41,12 @@ export class ChatAnswer implements Answer {
   #refused = false;
 
   /** `promptChars` stands in for the count of a server that never gives one, or not before it was interrupted. */
-  constructor(sink: StepSink, promptChars: number) {
+  constructor(sink: StepSink, promptChars: number, request: ModelRequest) {
     this.#sink = sink;
     this.#promptChars = promptChars;
+    this.#names = new CallNames(request);
+    this.#hasTools = request.tools.length > 0;
+    this.#mayCall = mayCall(request);
   }
 
   get complete(): boolean {
@@ -62,12 +74,18 @@ export class ChatAnswer implements Answer {
         return { kind: 'failed', error: modelError('unavailable', 'the server broke the answer off') };
       case 'tool_calls':
       case 'function_call':
-        return { kind: 'failed', error: this.#callError() };
-      // `stop`, and reasons that we do not know: a natural end, unless a server says so of an answer with calls.
+        return this.#endOfCalls();
+      // `stop`, and reasons that we do not know: a natural end, also of an answer with calls, which some servers end so.
       default:
-        if (this.#calls.names.length > 0) return { kind: 'failed', error: this.#callError() };
-        return { kind: 'stop', reason: this.#refused ? 'refusal' : 'end_turn' };
+        if (this.#refused) return { kind: 'stop', reason: 'refusal' };
+        return this.#calls.calls.length > 0 ? this.#endOfCalls() : { kind: 'stop', reason: 'end_turn' };
     }
+  }
+
+  #endOfCalls(): AnswerEnd {
+    if (this.#mayCall && this.#calls.calls.length > 0) return { kind: 'stop', reason: 'tool_use' };
+    // Without any call, or though it was told to call none: what there is, is the answer.
+    return this.#hasTools ? { kind: 'stop', reason: 'end_turn' } : { kind: 'failed', error: this.#callError() };
   }
 
   /** The protocol has nothing that would go back beside the text that was shown. */
@@ -93,6 +111,8 @@ export class ChatAnswer implements Answer {
     const reason = asString(choice['finish_reason']) ?? '';
     if (reason === '') return;
     this.#close();
+    // What the server gave up stays open, as it was then.
+    if (reason !== 'abort' && reason !== 'error') this.#closeCalls();
     this.#finishReason = reason;
   }
 
@@ -105,6 +125,40 @@ export class ChatAnswer implements Answer {
     this.#append('text', refusal);
     this.#calls.add(delta['tool_calls']);
     this.#calls.add(delta['function_call']);
+    // A call shows from the moment when its tool is known.
+    for (const call of this.#calls.calls) {
+      if (this.#shownCalls.has(call) || call.name !== '') this.#showCall(call);
+    }
+  }
+
+  /** Shows of a call what has come since the last time. */
+  #showCall(call: CallSoFar): ShownCall | null {
+    if (!this.#mayCall) return null;
+    const shown = this.#shownCalls.get(call) ?? this.#startCall(call);
+    const text = shown.guard.push(call.args);
+    call.args = '';
+    if (text === '') return shown;
+    shown.isEmpty = false;
+    this.#sink.blockDelta(shown.index, text);
+    return shown;
+  }
+
+  #startCall(call: CallSoFar): ShownCall {
+    this.#close();
+    const shown: ShownCall = { index: this.#nextIndex++, guard: new TextGuard(), isEmpty: true };
+    this.#shownCalls.set(call, shown);
+    this.#sink.blockStart(shown.index, 'tool_call', this.#names.name(call.id, call.name));
+    return shown;
+  }
+
+  #closeCalls(): void {
+    for (const call of this.#calls.calls) {
+      const shown = this.#showCall(call);
+      if (shown === null) continue;
+      const rest = shown.guard.flush() || (shown.isEmpty ? NO_ARGUMENTS : '');
+      if (rest !== '') this.#sink.blockDelta(shown.index, rest);
+      this.#sink.blockEnd(shown.index);
+    }
   }
 
   #append(type: BlockType, piece: string | null): void {
@@ -153,7 +207,8 @@ export class ChatAnswer implements Answer {
   }
 
   #callError(): ReturnType<typeof modelError> {
-    const names = this.#calls.names.filter((name) => /^[\w.-]{1,64}$/u.test(name)).slice(0, NAMES_MAX);
+    const called = this.#calls.calls.map(({ name }) => name);
+    const names = called.filter((name) => /^[\w.-]{1,64}$/u.test(name)).slice(0, NAMES_MAX);
     const which = names.length === 0 ? '' : `: ${names.join(', ')}`;
     return modelError('bad_request', `the model called a tool it was not given${which}`);
   }

@@ -28,7 +28,7 @@ type Call = { readonly request: ModelRequest; readonly sink: StepSink; readonly 
 
 async function stream(options: ChatCompletionsOptions, { request, sink, signal }: Call): Promise<AttemptResult> {
   const body = chatCompletionsRequest(request);
-  const answer = new ChatAnswer(sink, JSON.stringify(body?.messages ?? []).length);
+  const answer = new ChatAnswer(sink, JSON.stringify([body?.tools ?? [], body?.messages ?? []]).length, request);
   if (body === null) {
     const error = modelError('bad_request', 'there is no message to answer');
     return attemptResult(signal.aborted ? { how: 'aborted', requestId: null } : { how: 'failed', error }, answer);

@@ -3,16 +3,16 @@
 // That form is made once, when the attempt ends, and stored. Items go back as `response.output_item.done` gave them (the
 // copy in `.added` may be incomplete), without `id` and `status`: a server that stores nothing does not know the ids, and
 // looks for each one that is sent. Reasoning goes back encrypted and only with the item that came of it, so it is dropped
-// when nothing follows it, or what followed may not go back: a call (no tools are declared, so nothing could answer it), an
-// item of a type that we do not know.
+// when nothing follows it, or what followed may not go back: a call that nothing will answer (the response did not end for
+// its tools), an item of a type that we do not know.
 
 import type { ProviderBlocks } from '../ports.ts';
 import { type JsonObject, asString, isObject, parseJson } from './json.ts';
 
 export const OPENAI = 'openai';
 
-/** What of the finished items may go back to the provider, in order; null when nothing may. */
-export function itemsForPrompt(items: readonly JsonObject[]): ProviderBlocks | null {
+/** What of the finished items may go back, in order; null when nothing may. `keepsCalls`: they will be answered. */
+export function itemsForPrompt(items: readonly JsonObject[], keepsCalls: boolean): ProviderBlocks | null {
   const kept: JsonObject[] = [];
   let reasoning: JsonObject[] = [];
   for (const item of items) {
@@ -20,7 +20,8 @@ export function itemsForPrompt(items: readonly JsonObject[]): ProviderBlocks | n
       if ((asString(item['encrypted_content']) ?? '') !== '') reasoning.push(withoutId(item));
       continue;
     }
-    if (item['type'] === 'message' && hasText(item)) kept.push(...reasoning, withoutId(item));
+    const goesBack = item['type'] === 'message' ? hasText(item) : keepsCalls && isCall(item);
+    if (goesBack) kept.push(...reasoning, withoutId(item));
     reasoning = [];
   }
   return kept.length === 0 ? null : encodeItems(kept);
@@ -65,6 +66,11 @@ export function shownReasoning(item: JsonObject): string | null {
 export function isRefusal(item: JsonObject): boolean {
   const content: readonly unknown[] = Array.isArray(item['content']) ? (item['content'] as unknown[]) : [];
   return content.some((part) => isObject(part) && part['type'] === 'refusal');
+}
+
+/** Of a function; others are declared nowhere. */
+export function isCall(item: JsonObject): boolean {
+  return item['type'] === 'function_call';
 }
 
 function hasText(item: JsonObject): boolean {

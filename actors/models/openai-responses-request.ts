@@ -4,10 +4,16 @@
 // Nothing is kept at the provider (`store: false`), and its reasoning goes back encrypted; only a response that runs in
 // the background has to be stored there, since that is how it is asked for again.
 
-import type { ResponseCreateParamsStreaming, ResponseInputItem } from 'openai/resources/responses/responses';
+import type {
+  FunctionTool,
+  ResponseCreateParamsStreaming,
+  ResponseInputItem,
+} from 'openai/resources/responses/responses';
 
+import type { Part } from '../../protocol/content.ts';
 import type { ModelRequest, PromptItem } from '../ports.ts';
-import { BLANK_MESSAGE } from './blank-message.ts';
+import type { ToolSpec } from '../tool-ports.ts';
+import { BLANK_MESSAGE, NO_OUTPUT } from './blank-message.ts';
 import { OPENAI, decodeItems } from './openai-responses-items.ts';
 
 /** The body of the request; null when there is no message to send. */
@@ -18,6 +24,7 @@ export function responsesRequest(request: ModelRequest): ResponseCreateParamsStr
   return {
     model: request.model,
     ...(instructions === '' ? {} : { instructions }),
+    ...(request.tools.length === 0 ? {} : { tools: request.tools.map(functionTool), tool_choice: request.toolChoice }),
     input,
     max_output_tokens: request.maxOutputTokens,
     // Requests of one chat share their beginning: this sends them where that is cached.
@@ -32,7 +39,14 @@ export function responsesRequest(request: ModelRequest): ResponseCreateParamsStr
 
 /** About four characters a token: the provider counts the prompt only at the end, which an attempt may not see. */
 export function estimatedInputTokens(body: ResponseCreateParamsStreaming): number {
-  return Math.ceil(((body.instructions ?? '').length + JSON.stringify(body.input).length) / 4);
+  const tools = JSON.stringify(body.tools ?? []).length;
+  return Math.ceil(((body.instructions ?? '').length + tools + JSON.stringify(body.input).length) / 4);
+}
+
+/** Not strict: that mode takes only schemas of its own kind, and those of clients are what they are. */
+function functionTool({ name, description, schema }: ToolSpec): FunctionTool {
+  const parameters = JSON.parse(schema) as FunctionTool['parameters'];
+  return { type: 'function', name, description, parameters, strict: false };
 }
 
 function inputOf(item: PromptItem): readonly ResponseInputItem[] {
@@ -47,5 +61,21 @@ function inputOf(item: PromptItem): readonly ResponseInputItem[] {
     const shown = texts.length === 0 ? [BLANK_MESSAGE] : texts;
     return [{ role: 'user', content: shown.map((text) => ({ type: 'input_text', text })) }];
   }
-  return texts.length === 0 ? [] : [{ role: 'assistant', content: texts.join('') }];
+  const said: readonly ResponseInputItem[] = texts.length === 0 ? [] : [{ role: 'assistant', content: texts.join('') }];
+  return [...said, ...item.parts.flatMap(callOrOutput)];
+}
+
+function callOrOutput(part: Part): readonly ResponseInputItem[] {
+  switch (part.type) {
+    case 'tool_call':
+      return [{ type: 'function_call', call_id: part.call, name: part.name, arguments: part.text }];
+    // The protocol has no field for a failure: the output says it.
+    case 'tool_result': {
+      const output = part.text.trim() === '' ? NO_OUTPUT : part.text;
+      return [{ type: 'function_call_output', call_id: part.call, output }];
+    }
+    case 'text':
+    case 'reasoning':
+      return [];
+  }
 }

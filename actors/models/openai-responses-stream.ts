@@ -4,17 +4,24 @@
 // Raw, because the SDK's own helper takes a body that was cut for a whole one: only `response.completed`, `incomplete` or
 // `failed` makes `complete` true. Unknown events and items are let through: the API adds them without a new version.
 
-import type { BlockType, Usage } from '../../protocol/content.ts';
+import type { BlockType, CallName, Usage } from '../../protocol/content.ts';
 import { cleanText } from '../../protocol/text.ts';
-import type { ResumedRun } from '../background-run.ts';
-import type { ProviderBlocks, StepSink } from '../ports.ts';
+import type { ModelRequest, ProviderBlocks, StepSink } from '../ports.ts';
 import { type JsonObject, asCount, asString, isObject } from './json.ts';
 import { formatCursor, parseCursor } from './openai-cursor.ts';
 import { statedError } from './openai-errors.ts';
-import { encodeItems, isRefusal, itemsForPrompt, shownContent, shownReasoning } from './openai-responses-items.ts';
+import {
+  encodeItems,
+  isCall,
+  isRefusal,
+  itemsForPrompt,
+  shownContent,
+  shownReasoning,
+} from './openai-responses-items.ts';
 import { modelError } from './provider-errors.ts';
 import type { Answer, AnswerEnd } from './stream-attempt.ts';
 import { TextGuard } from './text-guard.ts';
+import { CallNames, NO_ARGUMENTS, mayCall } from './tool-calls.ts';
 
 /** The rule of thumb for English; only for output that the provider never counted for us. */
 const CHARS_PER_TOKEN = 4;
@@ -23,6 +30,8 @@ const CHARS_PER_TOKEN = 4;
 type LiveBlock = {
   readonly shown: number;
   readonly guard: TextGuard;
+  /** Of a call that the model may make; null for all else. */
+  readonly call: CallName | null;
   /** As it was shown so far. */
   text: string;
   ended: boolean;
@@ -31,7 +40,11 @@ type LiveBlock = {
 export class ResponseAccumulator implements Answer {
   readonly #sink: StepSink;
   readonly #inputTokens: number;
-  /** By `output_index/content_index` of a message, by `output_index` of reasoning; in the order of their start. */
+  readonly #names: CallNames;
+  /** The request had tools; and it let the model call them. */
+  readonly #hasTools: boolean;
+  readonly #mayCall: boolean;
+  /** By `output_index/content_index` of a message, by `output_index` of reasoning and calls; in the order of their start. */
   readonly #blocks = new Map<string, LiveBlock>();
   /** Finished items by output index. */
   readonly #items = new Map<number, JsonObject>();
@@ -46,16 +59,20 @@ export class ResponseAccumulator implements Answer {
   #end: AnswerEnd | null = null;
 
   /** `inputTokens`: an estimate of the prompt, for an attempt that does not see its end. */
-  constructor(sink: StepSink, inputTokens: number, resume: ResumedRun | null = null) {
+  constructor(sink: StepSink, inputTokens: number, request: ModelRequest) {
+    const { resume } = request;
     this.#sink = sink;
     this.#inputTokens = inputTokens;
+    this.#names = new CallNames(request);
+    this.#hasTools = request.tools.length > 0;
+    this.#mayCall = mayCall(request);
     if (resume === null) return;
     const cursor = parseCursor(resume.cursor);
     this.#accepted = true;
     this.#sequence = cursor.sequence;
-    for (const [shown, { text, ended }] of resume.blocks.entries()) {
+    for (const [shown, { text, ended, call = null }] of resume.blocks.entries()) {
       const [key = `?${shown}`, held = ''] = cursor.blocks[shown] ?? [];
-      this.#blocks.set(key, { shown, guard: new TextGuard(held), text, ended });
+      this.#blocks.set(key, { shown, guard: new TextGuard(held), call, text, ended });
     }
     this.#announce(resume.ref);
   }
@@ -124,6 +141,8 @@ export class ResponseAccumulator implements Answer {
         this.#append(itemKey(event), 'reasoning', asString(event['delta']));
         return;
       case 'response.function_call_arguments.delta':
+        this.#appendArguments(itemKey(event), asString(event['delta']) ?? '');
+        return;
       case 'response.custom_tool_call_input.delta':
         this.#outputChars += asString(event['delta'])?.length ?? 0;
         return;
@@ -149,7 +168,11 @@ export class ResponseAccumulator implements Answer {
   provider(): ProviderBlocks | null {
     if (this.#refused) return encodeItems([]);
     const inOrder = [...this.#items].sort(([a], [b]) => a - b);
-    return itemsForPrompt(inOrder.map(([, item]) => item));
+    const callsRun = this.#end?.kind === 'stop' && this.#end.reason === 'tool_use';
+    return itemsForPrompt(
+      inOrder.map(([, item]) => item),
+      callsRun,
+    );
   }
 
   /** Before the terminal event nobody has counted: an estimate of the prompt and of what came. */
@@ -183,8 +206,11 @@ export class ResponseAccumulator implements Answer {
 
   #itemAdded(event: JsonObject): void {
     const key = itemKey(event);
-    // Reasoning shows from its start, even when its text is kept from us; a text only once there is some.
-    if (key !== null && isObject(event['item']) && event['item']['type'] === 'reasoning') this.#block(key, 'reasoning');
+    const item = event['item'];
+    if (key === null || !isObject(item)) return;
+    // Reasoning and calls show from their start, even when nothing follows; a text only once there is some.
+    if (item['type'] === 'reasoning') this.#block(key, 'reasoning');
+    if (isCall(item) && this.#mayCall) this.#callBlock(key, item);
   }
 
   #itemDone(event: JsonObject): void {
@@ -194,11 +220,32 @@ export class ResponseAccumulator implements Answer {
 
   /** A finished item: for the prompt, and whatever of its text has not been shown. */
   #keep(index: number, item: JsonObject): void {
-    this.#items.set(index, item);
+    this.#items.set(index, isCall(item) ? this.#keepCall(index, item) : item);
     if (isRefusal(item)) this.#refused = true;
     if (item['type'] === 'reasoning') this.#finish(String(index), 'reasoning', shownReasoning(item));
     if (item['type'] !== 'message') return;
     for (const { index: part, text } of shownContent(item)) this.#finish(`${index}/${part}`, 'text', text);
+  }
+
+  /** A finished call as it goes back: with the id under which it is shown and answered. */
+  #keepCall(index: number, item: JsonObject): JsonObject {
+    if (!this.#mayCall) return item;
+    const args = asString(item['arguments']) || NO_ARGUMENTS;
+    const { call } = this.#callBlock(String(index), item);
+    this.#finish(String(index), 'tool_call', args);
+    return { ...item, arguments: args, ...(call === null ? {} : { call_id: call.call }) };
+  }
+
+  /** Without the event that named it, a call is shown when it is whole. */
+  #appendArguments(key: string | null, piece: string): void {
+    if (key !== null && this.#blocks.get(key)?.call) this.#append(key, 'tool_call', piece);
+    else this.#outputChars += piece.length;
+  }
+
+  #callBlock(key: string, item: JsonObject): LiveBlock {
+    const known = this.#blocks.get(key);
+    if (known !== undefined) return known;
+    return this.#block(key, 'tool_call', this.#names.name(asString(item['call_id']), asString(item['name']) ?? ''));
   }
 
   #append(key: string | null, type: BlockType, piece: string | null): void {
@@ -232,12 +279,13 @@ export class ResponseAccumulator implements Answer {
     this.#close(live);
   }
 
-  #block(key: string, type: BlockType): LiveBlock {
+  #block(key: string, type: BlockType, call: CallName | null = null): LiveBlock {
     const known = this.#blocks.get(key);
     if (known !== undefined) return known;
-    const live: LiveBlock = { shown: this.#blocks.size, guard: new TextGuard(), text: '', ended: false };
+    const live: LiveBlock = { shown: this.#blocks.size, guard: new TextGuard(), call, text: '', ended: false };
     this.#blocks.set(key, live);
-    this.#sink.blockStart(live.shown, type);
+    if (call === null) this.#sink.blockStart(live.shown, type);
+    else this.#sink.blockStart(live.shown, type, call);
     return live;
   }
 
@@ -278,11 +326,19 @@ export class ResponseAccumulator implements Answer {
       return { kind: 'stop', reason: 'max_tokens' };
     }
     if (this.#refused) return { kind: 'stop', reason: 'refusal' };
-    const called = [...this.#items.values()].some(
-      ({ type }) => type === 'function_call' || type === 'custom_tool_call',
-    );
-    if (called) return { kind: 'failed', error: modelError('bad_request', 'the model called a tool it was not given') };
-    return { kind: 'stop', reason: 'end_turn' };
+    return this.#endOfWhole();
+  }
+
+  #endOfWhole(): AnswerEnd {
+    const calls = [...this.#items.values()].filter((item) => isCall(item) || item['type'] === 'custom_tool_call');
+    // Without calls, or though it was told to call none: what there is, is the answer.
+    if (calls.length === 0 || (this.#hasTools && !this.#mayCall)) return { kind: 'stop', reason: 'end_turn' };
+    if (!this.#mayCall || !calls.every(isCall)) {
+      return { kind: 'failed', error: modelError('bad_request', 'the model called a tool it was not given') };
+    }
+    const isWhole = calls.every(({ status }) => status === undefined || status === 'completed');
+    if (!isWhole) return { kind: 'failed', error: modelError('cut', 'the answer ended within a call') };
+    return { kind: 'stop', reason: 'tool_use' };
   }
 }
 

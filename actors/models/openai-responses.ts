@@ -52,7 +52,7 @@ async function stream(options: OpenAiOptions, { request, sink, signal, cancels }
   const { clock } = options;
   const { background, resume } = request;
   const body = responsesRequest(request);
-  const answer = new ResponseAccumulator(sink, body === null ? 0 : estimatedInputTokens(body), resume);
+  const answer = new ResponseAccumulator(sink, body === null ? 0 : estimatedInputTokens(body), request);
   if (body === null) {
     const error = modelError('bad_request', 'there is no message to answer');
     return attemptResult(signal.aborted ? { how: 'aborted', requestId: null } : { how: 'failed', error }, answer);

@@ -54,6 +54,7 @@ const KINDS = {
   unauthorized: true,
   spend_limit: true,
   bad_request: true,
+  invalid_prompt: true,
   model_not_found: true,
   context_overflow: true,
 } as const satisfies Record<ModelErrorKind, true>;

@@ -195,6 +195,7 @@ function statusOf(kind: ModelErrorKind): number | null {
       return 400;
     case 'silent':
     case 'cut':
+    case 'invalid_prompt':
       return null;
     default:
       return unreachable(kind);

@@ -220,6 +220,12 @@ export const METRICS = [
     labels: ['provider', 'error'],
     read: ({ chats }) => providers(chats, (provider) => by('error', provider.retries.counts)),
   },
+  counterBy(
+    'parley_prompt_faults_total',
+    'Requests that were not sent, by the rule of the providers that they break.',
+    'rule',
+    ({ chats }) => chats.promptFaults.counts,
+  ),
   {
     name: 'parley_attempt_duration_seconds',
     type: 'histogram',

@@ -140,7 +140,9 @@ function callFault(messages: readonly Message[]): string | null {
 function templateFault(messages: readonly Message[]): string | null {
   const roles = messages.map((message) => message['role']);
   if (roles.lastIndexOf('system') > 0) return 'System message must be at the beginning.';
-  const turns = roles.filter((role) => role !== 'system' && role !== 'tool');
+  // Messages with calls and their results are not counted.
+  const counted = messages.filter(({ tool_calls: calls }) => calls === undefined).map((message) => message['role']);
+  const turns = counted.filter((role) => role !== 'system' && role !== 'tool');
   if (turns.some((role, i) => role !== (i % 2 === 0 ? 'user' : 'assistant'))) {
     return 'After the optional system message, conversation roles must alternate user/assistant/user/assistant/...';
   }

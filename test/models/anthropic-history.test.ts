@@ -4,11 +4,13 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
+import { must } from '../../protocol/assert.ts';
 import { RECOVERY_NOTE } from '../../actors/chat/prompt.ts';
 import type { AttemptResult, PromptItem, ProviderBlocks } from '../../actors/ports.ts';
 import type { Scenario } from '../../loadtest/fakes/scenario.ts';
 import { anthropicFixture } from './anthropic-fixture.ts';
 import { type RecordingSink, assistantItem, modelRequest, userItem } from './support.ts';
+import { TOOLS } from './tool-loop.ts';
 
 const { fake, run, begin } = anthropicFixture();
 
@@ -18,9 +20,12 @@ function answered(result: AttemptResult, sink: RecordingSink): PromptItem {
   return assistantItem(text, result.provider);
 }
 
+/** Without the marks of the cache, which move and are no part of the prompt. */
 function lastRequest(): { readonly system: string; readonly messages: readonly string[] } {
   const body = fake().requests.at(-1)?.body as { system: unknown; messages: readonly unknown[] };
-  return { system: JSON.stringify(body.system), messages: body.messages.map((message) => JSON.stringify(message)) };
+  const plain = (value: unknown): string =>
+    JSON.stringify(value, (key, inner: unknown) => (key === 'cache_control' ? undefined : inner));
+  return { system: plain(body.system), messages: body.messages.map(plain) };
 }
 
 const THINKS: Partial<Scenario> = { thinking: { kind: 'signed', tokens: 3 }, tokens: 4 };
@@ -124,21 +129,30 @@ describe('prompts', () => {
     expect(lastRequest().messages[1]).toContain('still here');
   });
 
-  test('[models 4.4] at most four cache breakpoints: the last system block, and the one that the API moves', async () => {
-    const request = modelRequest('a', { system: ['one', '', 'two'] });
-    await run(null, request);
+  test('[models 4.4] at most four cache breakpoints: the last system block, where the last request ended, and the one that the API moves', async () => {
+    await run(
+      null,
+      modelRequest([userItem('a'), assistantItem('b', null), userItem('c')], { system: ['one', '', 'two'] }),
+    );
     expect(fake().requests.at(-1)?.body).toMatchObject({
       cache_control: { type: 'ephemeral' },
       system: [
         { type: 'text', text: 'one' },
         { type: 'text', text: 'two', cache_control: { type: 'ephemeral' } },
       ],
+      messages: [{ content: [{ type: 'text', text: 'a', cache_control: { type: 'ephemeral' } }] }, {}, {}],
     });
     expect(
       fake()
         .requests.at(-1)
         ?.rawBody.match(/cache_control/gu),
-    ).toHaveLength(2);
+    ).toHaveLength(3);
+  });
+
+  test('[models 4.4] without a system prompt the last tool carries the mark', async () => {
+    await run(null, modelRequest('a', { system: [], tools: TOOLS }));
+    const body = must(fake().requests.at(-1), 'it was sent').body as { readonly tools: readonly object[] };
+    expect(body.tools.map((sent) => 'cache_control' in sent)).toEqual([false, true]);
   });
 
   test('[models 4.4] the second turn reads the first from the cache, and the four columns add up', async () => {

@@ -10,7 +10,7 @@ import { must } from '../../protocol/assert.ts';
 import { type Scenario, someCalls } from '../../loadtest/fakes/scenario.ts';
 import { DIALECTS, chatCompletionsFixture } from './chat-completions-fixture.ts';
 import { type RecordingSink, assistantItem, modelRequest, userItem } from './support.ts';
-import { partOfBlock } from '../../protocol/parts.ts';
+import { answerItem } from './tool-loop.ts';
 
 // vLLM's checks are the strictest.
 const { fake, run, begin } = chatCompletionsFixture('vllm');
@@ -19,8 +19,7 @@ const fixtures = DIALECTS.map((dialect) => [dialect, chatCompletionsFixture(dial
 /** What the ledger keeps of an attempt: the text that was shown; of a refused one nothing. */
 function answered(result: AttemptResult, sink: RecordingSink): readonly PromptItem[] {
   if (result.outcome === 'completed' && result.stopReason === 'refusal') return [];
-  const parts = sink.blocks.filter((block) => block.text !== '').map(partOfBlock);
-  return [{ role: 'assistant', parts, provider: result.provider }];
+  return [answerItem(result, sink)];
 }
 
 type Sent = readonly { readonly role: string; readonly content: string }[];

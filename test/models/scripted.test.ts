@@ -90,6 +90,7 @@ describe('failures', () => {
     unauthorized: 401,
     spend_limit: 429,
     bad_request: 400,
+    invalid_prompt: null,
     model_not_found: 404,
     context_overflow: 400,
   } satisfies Record<ModelErrorKind, number | null>;
