@@ -5,7 +5,7 @@ import { defineConfig } from 'vitest/config';
 
 /** Tests that need a service, several processes or much time; every other test of `test/` is a unit test. */
 const SERVICE_TESTS = [
-  ...['storage', 'gateway', 'integration', 'cli', 'chaos', 'bench', 'browser', 'conformance'].map(
+  ...['storage', 'gateway', 'cluster', 'integration', 'cli', 'chaos', 'bench', 'browser', 'conformance'].map(
     (folder) => `test/${folder}/**/*.test.ts`,
   ),
   'test/sim/sim.test.ts',

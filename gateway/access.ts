@@ -28,6 +28,8 @@ export type AccessParts = {
   readonly local: LocalAdmin | null;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Something was revoked here: other nodes need not wait until they look. */
+  readonly onRevoked?: () => void;
 };
 
 export type Access = {
@@ -36,6 +38,8 @@ export type Access = {
   readonly host: ChatHost;
   /** For what is done beside the host. */
   readonly objection: (bearer: Bearer) => Promise<ErrorBody | null>;
+  /** Another node has revoked something: looks now. */
+  refresh(): void;
   stop(): Promise<void>;
 };
 
@@ -57,11 +61,16 @@ export async function openAccess(parts: AccessParts): Promise<Access> {
     logger.warn('any token that the issuer of the key set signed is taken: set an issuer or an audience');
   }
   const jwtKeys = { secret: jwt?.secret ?? null, issuer, audience, ...(keys === null ? {} : { keys }) };
-  const commands = new AccessCommands({ access, store, clock, revoked: () => gate.refresh() });
+  const revoked = (): Promise<boolean> => {
+    parts.onRevoked?.();
+    return gate.refresh();
+  };
+  const commands = new AccessCommands({ access, store, clock, revoked });
   return {
     authenticate: createCredentials({ access, jwt: createAuthenticator(jwtKeys, clock), clock, local }),
     host: new AuthorisedHost(host, gate, commands),
     objection: (bearer) => gate.objection(bearer),
+    refresh: () => void gate.refresh(),
     stop: async () => {
       await keys?.stop();
       await gate.stop();

@@ -3,7 +3,7 @@
 
 import { resolve } from 'node:path';
 import { CHAT_DEFAULTS, type ChatSettings } from '../actors/chat/settings.ts';
-import { NodeChatHost } from '../actors/host/chat-host.ts';
+import { type HostDeps, NodeChatHost } from '../actors/host/chat-host.ts';
 import { HOST_DEFAULTS, type HostSettings } from '../actors/host/settings.ts';
 import {
   modelCatalogue,
@@ -14,6 +14,7 @@ import {
 import type { Clock, Random } from '../actors/ports.ts';
 import { openStore, type OpenStore } from '../storage/store.ts';
 import { type Access, openAccess } from './access.ts';
+import { ClusterNode } from './cluster.ts';
 import type { JwtOptions } from './authentication.ts';
 import { type Config, hasKeys } from './config.ts';
 import { Feeds } from './feeds.ts';
@@ -35,7 +36,7 @@ import { SessionRegistry } from './session-registry.ts';
 import { Owners } from './shares.ts';
 import { StartError } from './start-error.ts';
 import { SystemClock, systemRandom } from './system-ports.ts';
-import { startTracing } from './tracing/tracing.ts';
+import { startTracing, type Tracing } from './tracing/tracing.ts';
 
 export type NodeOptions = {
   readonly logger: Logger;
@@ -80,28 +81,24 @@ async function assemble(config: Config, options: NodeOptions, teardown: Teardown
   teardown.add('models', () => models.stop());
   const database = await openDatabase(config, dataDir, { logger, onFatal });
   teardown.add('database', () => database.close());
-  const lease = await NodeLease.take({ nodes: database.nodes, clock, random, logger, onLost: onFatal });
-  teardown.add('lease', () => lease.release());
-  const nodeLogger = logger.child({ node: lease.id });
-  const tracing = await startTracing({ url: config.otlpUrl, node: lease.id, logger: nodeLogger });
-  teardown.add('tracing', () => tracing.stop());
+  const place = await takePlace(config, { database, clock, random, logger, onFatal }, teardown);
+  const { among, lease, tracing, nodeLogger } = place;
   const { tracer } = tracing;
   const registry = new SessionRegistry(new Owners(config));
-  const host = new NodeChatHost({
+  const onFed = (owner: string): void => feeds.moved(owner);
+  const host = makeHost(config, place, {
     clock,
     random,
     store: database.store,
     models,
-    settings: chatSettings(config),
-    host: hostSettings(config),
     admitActivation: (owner) => gateway.admitActivation(owner),
-    log: nodeLogger,
-    tracer,
-    onFed: (owner) => feeds.moved(owner),
+    onFed,
   });
+  const cluster = among?.join({ host, models, lease, logger: nodeLogger, onFed, onRevoked: () => access.refresh() });
   const jwt = jwtOptions(config, dataDir);
   const local = database.embedded ? await makeLocalAdmin() : null;
-  const access = await openAccess({ config, database, host, registry, jwt, local, clock, logger: nodeLogger });
+  const seen = { host: cluster?.host ?? host, onRevoked: () => among?.revoked() };
+  const access = await openAccess({ config, database, registry, jwt, local, clock, logger: nodeLogger, ...seen });
   teardown.add('access', () => access.stop());
   const feeds = openFeeds(database, access, clock, nodeLogger);
   let recovered = false;
@@ -117,32 +114,86 @@ async function assemble(config: Config, options: NodeOptions, teardown: Teardown
     logger: nodeLogger,
     tracer,
     notReady: () => {
-      const reasons = [lease.fault, recovered ? null : 'chats are being taken up'];
+      const reasons = [lease.fault, among?.fault ?? null, recovered ? null : 'chats are being taken up'];
       return Promise.resolve(reasons.filter((reason) => reason !== null));
     },
   });
-  const metrics = new Metrics({ config, gateway, feeds, host, store: database, tracing, logger: nodeLogger });
+  const watched = among === null || cluster === undefined ? null : { counts: among.counts, cluster };
+  const parts = { config, gateway, feeds, host, store: database, tracing, among: watched };
+  const metrics = new Metrics({ ...parts, logger: nodeLogger });
   // The last to go of what is seen: a graceful stop is worth watching.
   teardown.add('metrics', () => metrics.stop());
   await gateway.start();
   teardown.add('gateway', () => gateway.stop());
   teardown.add('flush', twoTurns);
+  teardown.add('sessions', () => (among === null ? Promise.resolve() : gateway.emptied()));
   teardown.add('host', () => host.drain());
   teardown.add('clients', () => Promise.resolve(gateway.drain()));
+  teardown.add('placement', () => Promise.resolve(cluster?.drain()));
   await metrics.start();
   const { url } = gateway;
   const developmentToken = await leaveTokens(dataDir, { url, jwt: hasKeys(config) ? null : jwt, local, clock });
   teardown.add('admin token', () => Promise.resolve(forgetAdminToken(dataDir)));
+  cluster?.start();
   await host.start();
   recovered = true;
   const pruning = startPruning(database, clock);
   teardown.add('pruning', () => pruning.stop());
-  // The pid is that of the node itself, not of the npm and the shell around it.
-  const { pid } = process;
   const { embedded } = database;
   const urls = { url, metricsUrl: metrics.url };
-  nodeLogger.info('node up', { ...urls, pid, embedded, models: models.list().length });
+  sayUp(nodeLogger, { ...urls, incarnation: lease.id, embedded, models: models.list().length });
   return { ...urls, developmentToken, embedded, models, stop: () => teardown.run() };
+}
+
+/** The pid is that of the node itself, not of the npm and the shell around it. */
+function sayUp(logger: Logger, fields: Readonly<Record<string, unknown>>): void {
+  logger.info('node up', { ...fields, pid: process.pid });
+}
+
+function makeHost(
+  config: Config,
+  { among, nodeLogger: log, tracing }: Place,
+  parts: Pick<HostDeps, 'clock' | 'random' | 'store' | 'models' | 'admitActivation' | 'onFed'>,
+): NodeChatHost {
+  const { tracer } = tracing;
+  const alone = { ...parts, settings: chatSettings(config), host: hostSettings(config), log, tracer };
+  if (among === null) return new NodeChatHost(alone);
+  const onFed = (owner: string): void => {
+    parts.onFed(owner);
+    among.fed(owner);
+  };
+  return new NodeChatHost({ ...alone, ...among.forHost, store: among.store, onFed });
+}
+
+/** What a node has to be one: its row in the database, the others, the names under which it logs and is traced. */
+type Place = {
+  readonly among: ClusterNode | null;
+  readonly lease: NodeLease;
+  readonly nodeLogger: Logger;
+  readonly tracing: Tracing;
+};
+
+async function takePlace(
+  config: Config,
+  ports: {
+    readonly database: OpenStore;
+    readonly clock: Clock;
+    readonly random: Random;
+    readonly logger: Logger;
+    readonly onFatal: (error: Error) => void;
+  },
+  teardown: Teardown,
+): Promise<Place> {
+  const { database, clock, random, logger, onFatal } = ports;
+  const among = await ClusterNode.connect({ config, database, clock, random, logger });
+  teardown.add('cluster', async () => among?.leave());
+  const watcher = among?.watcher ?? null;
+  const lease = await NodeLease.take({ nodes: database.nodes, clock, random, logger, watcher, onLost: onFatal });
+  teardown.add('lease', () => lease.release());
+  const nodeLogger = logger.child({ node: config.nodeName ?? lease.id });
+  const tracing = await startTracing({ url: config.otlpUrl, node: lease.id, logger: nodeLogger });
+  teardown.add('tracing', () => tracing.stop());
+  return { among, lease, nodeLogger, tracing };
 }
 
 function openDatabase(

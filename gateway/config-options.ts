@@ -3,6 +3,7 @@
 
 import { z } from 'zod';
 import { SECRET_BYTES_MIN } from './authentication.ts';
+import { CLUSTER_OPTIONS } from './config-cluster-options.ts';
 import { LOG_LEVELS } from './logger.ts';
 import {
   whole,
@@ -61,6 +62,7 @@ export const OPTIONS = {
     doc: 'Postgres 15 or newer, such as postgres://user:password@host:5432/parley. Not set: the embedded database.',
     schema: databaseUrl,
   }),
+  ...CLUSTER_OPTIONS,
   logLevel: option({
     env: 'PARLEY_LOG_LEVEL',
     unit: LOG_LEVELS.join('|'),

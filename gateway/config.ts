@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { must } from '../protocol/assert.ts';
 import { isLoopback } from './admission.ts';
+import { clusterFaults } from './config-cluster-options.ts';
 import { flagName, type OptionName, OPTIONS } from './config-options.ts';
 import { fitsPrompt, type Option } from './option-schemas.ts';
 import { nearest } from './nearest.ts';
@@ -84,6 +85,8 @@ function readFlags(
       faults.push(
         `${token.rawName}: secrets are not taken as arguments, which others can see. Set ${OPTIONS[name].env}.`,
       );
+    } else if (token.value === undefined && OPTIONS[name].unit === 'yes|no') {
+      values.set(name, 'yes');
     } else if (token.value === undefined || token.value === '') {
       faults.push(`--${token.name} needs a value: --${token.name}=<${OPTIONS[name].unit}>.`);
     } else values.set(name, token.value);
@@ -168,7 +171,7 @@ function contradictions(config: Config): string[] {
         'Set PARLEY_JWT_SECRET or PARLEY_JWKS_URL, or listen on 127.0.0.1.',
     );
   }
-  faults.push(...compatibleFaults(config));
+  faults.push(...compatibleFaults(config), ...clusterFaults(config));
   if (config.outboxSoftBytes >= config.outboxHardBytes) {
     faults.push(`${howToSet('outboxSoftBytes')} must be below ${howToSet('outboxHardBytes')}.`);
   }

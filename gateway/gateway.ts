@@ -149,6 +149,17 @@ export class Gateway {
     this.registry.announceDrain(this.#parts.config.drainSpreadMs, this.#parts.random);
   }
 
+  /** Resolves when the clients have left as they were told, or the time for that is up. */
+  async emptied(): Promise<void> {
+    const { clock, config } = this.#parts;
+    const deadlineMs = clock.nowMs() + config.drainSpreadMs;
+    while (this.registry.size > 0 && clock.nowMs() < deadlineMs) {
+      await new Promise<void>((resolve) => {
+        clock.after(GOODBYE_MS / 2, resolve);
+      });
+    }
+  }
+
   /** Closes the sessions with `going_away`, gives them a moment for their goodbyes, and closes the server. */
   async stop(): Promise<void> {
     this.#draining = true;

@@ -3,6 +3,7 @@ import type { Read } from '../actors/ports.ts';
 import type { NodeId } from '../protocol/ids.ts';
 import { SimClock } from '../test/gateway/support/sim-clock.ts';
 import { createLogger } from './logger.ts';
+import type { NodesBeat } from '../storage/nodes.ts';
 import { type LeaseNodes, NodeLease } from './node-lease.ts';
 import { systemRandom } from './system-ports.ts';
 
@@ -29,9 +30,18 @@ class FakeNodes implements LeaseNodes {
     return this.#answer(() => 'registered' as const);
   }
 
-  renew(): Promise<Read<'renewed' | 'dead'>> {
+  beat(mark: boolean): Promise<Read<NodesBeat>> {
     this.renewals += 1;
-    return this.#answer(() => (this.self !== null && this.expiries.has(this.self) ? 'renewed' : 'dead'));
+    return this.#answer(() => {
+      const renewed = this.self !== null && this.expiries.has(this.self);
+      const nowMs = this.#clock.nowMs();
+      if (renewed && this.self !== null) this.expiries.set(this.self, nowMs + TTL_MS);
+      const others = [...this.expiries].filter(([id]) => id !== this.self);
+      const marked = mark && renewed ? others.filter(([, atMs]) => atMs < nowMs).map(([id]) => id) : [];
+      for (const id of marked) this.expiries.delete(id);
+      const live = others.filter(([id]) => !marked.includes(id));
+      return { renewed, marked, others: live.map(([id, atMs]) => ({ id, leftMs: atMs - nowMs })) };
+    });
   }
 
   markExpiredDead(): Promise<Read<readonly NodeId[]>> {
@@ -70,7 +80,14 @@ beforeEach(() => {
 
 function take(): Promise<NodeLease> {
   const logger = createLogger('silent');
-  return NodeLease.take({ nodes, clock, random: systemRandom, logger, onLost: (error) => lost.push(error) });
+  return NodeLease.take({
+    nodes,
+    clock,
+    random: systemRandom,
+    logger,
+    watcher: null,
+    onLost: (error) => lost.push(error),
+  });
 }
 
 /** Moves the clock in steps of the shortest wait, so that what waits for a promise in between gets its turn. */

@@ -3,9 +3,22 @@
 
 import type { NodeId } from '../protocol/ids.ts';
 import type { Read } from '../actors/ports.ts';
+import { must } from '../protocol/assert.ts';
 import { arrayLiteral } from './array-literal.ts';
 import type { Connections } from './connections.ts';
 import type { StoreLimits } from './limits.ts';
+
+/** What a node learns each time that it renews its row. */
+export type NodesBeat = {
+  /** False: this incarnation was marked dead. */
+  readonly renewed: boolean;
+  /** The others that nobody has marked dead, and how long each has left; below 0 it may be marked. */
+  readonly others: readonly { readonly id: NodeId; readonly leftMs: number }[];
+  /** Those that this beat has marked dead. */
+  readonly marked: readonly NodeId[];
+};
+
+type BeatRow = { readonly id: NodeId; readonly what: 'self' | 'marked' | 'live'; readonly left_ms: number };
 
 export class Nodes {
   readonly #connections: Connections;
@@ -42,14 +55,26 @@ export class Nodes {
     return registered;
   }
 
-  /** `dead`: drop all actors and register anew. */
-  renew(): Promise<Read<'renewed' | 'dead'>> {
+  /**
+   * Renews this incarnation and tells of the others, in one statement: the heartbeat of a node. With `mark` it marks those
+   * dead that have not renewed in time. `dead`: this one was marked; drop all actors and register anew.
+   */
+  beat(mark: boolean): Promise<Read<NodesBeat>> {
     return this.#connections.read(async (connection) => {
-      const rows = await connection.query<{ id: NodeId }>({
-        text: RENEW,
-        values: [this.#self, this.#limits.nodeTtlMs],
-      });
-      return rows.length === 1 ? 'renewed' : 'dead';
+      const values = [this.#self, this.#limits.nodeTtlMs, mark];
+      const rows = await connection.query<BeatRow>({ text: BEAT, values });
+      const others = rows.flatMap(({ id, what, left_ms }) => (what === 'live' ? [{ id, leftMs: left_ms }] : []));
+      const marked = rows.filter(({ what }) => what === 'marked').map(({ id }) => id);
+      return { renewed: rows.some(({ what }) => what === 'self'), others, marked };
+    });
+  }
+
+  /** What the nodes of this database sign their messages with: made by the first that asks. */
+  clusterKey(fresh: Uint8Array): Promise<Read<Uint8Array>> {
+    return this.#connections.read(async (connection) => {
+      await connection.query({ text: KEEP_KEY, values: [fresh] });
+      const [row] = await connection.query<{ key: Uint8Array }>({ text: CLUSTER_KEY, values: [] });
+      return must(row, 'it was just kept').key;
     });
   }
 
@@ -91,11 +116,29 @@ const REGISTER = `
   insert into nodes (id, registered_at, renewed_at, expires_at)
   values ($1::uuid, clock_timestamp(), clock_timestamp(), clock_timestamp() + $2::bigint * interval '1 millisecond')`;
 
-/** Only one that lives: expired is not dead, it may go on as long as nobody marked it. */
-const RENEW = `
-  update nodes set renewed_at = clock_timestamp(), expires_at = clock_timestamp() + $2::bigint * interval '1 millisecond'
-  where id = $1::uuid and dead_at is null
-  returning id`;
+/**
+ * Only one that lives is renewed: expired is not dead, it may go on as long as nobody marked it. One that is not renewed
+ * marks nobody.
+ */
+const BEAT = `
+  with renewed as (
+    update nodes set renewed_at = clock_timestamp(), expires_at = clock_timestamp() + $2::bigint * interval '1 millisecond'
+    where id = $1::uuid and dead_at is null
+    returning id),
+  marked as (
+    update nodes set dead_at = clock_timestamp()
+    where $3::boolean and id is distinct from $1::uuid and dead_at is null and expires_at < clock_timestamp()
+      and exists (select from renewed)
+    returning id)
+  select r.id, 'self' as what, 0::bigint as left_ms from renewed r
+  union all
+  select m.id, 'marked', 0 from marked m
+  union all
+  select n.id, 'live', (extract(epoch from n.expires_at - clock_timestamp()) * 1000)::bigint from nodes n
+  where n.id is distinct from $1::uuid and n.dead_at is null and n.id not in (select id from marked)`;
+
+const KEEP_KEY = `insert into cluster_key (one, key) values (true, $1::bytea) on conflict (one) do nothing`;
+const CLUSTER_KEY = `select key from cluster_key`;
 
 const MARK_DEAD = `
   update nodes set dead_at = clock_timestamp()

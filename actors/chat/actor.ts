@@ -44,7 +44,7 @@ import { foundIn, recoveredFrom } from './recovery.ts';
 import { traceField, type Tracer } from '../tracing.ts';
 import { CHAT_LIMITS, type ChatSettings } from './settings.ts';
 import { giveUpRuns, referToRun } from './resume.ts';
-import { StreamLog } from './stream-log.ts';
+import { StreamLog, type LogOpening } from './stream-log.ts';
 import { judge } from './verdict.ts';
 
 export type ActorDeps = {
@@ -59,6 +59,8 @@ export type ActorDeps = {
   readonly onEnded: (actor: ChatActor, reason: EndReason) => void;
   /** A commit has moved the feed of this owner. Runs inside the actor: mark and return. */
   readonly onFed: (owner: string) => void;
+  /** Of a node among others: while it may have lost its chats nothing new is shown. */
+  readonly suspension?: Pick<LogOpening, 'isSuspended'>;
 };
 
 export type AttachAt =
@@ -101,7 +103,7 @@ export class ChatActor {
     this.lastUsedMs = deps.clock.nowMs();
     this.#deadline = new Deadline(deps.clock);
     this.#journalTimer = new Deadline(deps.clock);
-    this.streamLog = new StreamLog({ ...record, evictions: deps.counts.evictions });
+    this.streamLog = new StreamLog({ ...record, evictions: deps.counts.evictions, ...deps.suspension });
     const attempt = record.openAttempts.at(-1) ?? null;
     this.#state = {
       chat,

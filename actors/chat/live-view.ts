@@ -41,9 +41,15 @@ export class LiveView {
     readonly chat: Chat;
     readonly queue: readonly QueuedMessage[];
     readonly turn: TurnRecord | null;
+    /** The turn as another node shows it: instead of `turn`. */
+    readonly live?: LiveTurn | null;
   }) {
     this.chat = opening.chat;
     this.queue = opening.queue;
+    if (opening.live) {
+      this.#adopt(opening.live);
+      return;
+    }
     const { turn } = opening;
     if (turn === null) return;
     const { id, model, step, attempt } = turn;
@@ -51,6 +57,13 @@ export class LiveView {
     if (turn.retry === null) return;
     const { error, atMs, delayMs } = turn.retry;
     this.#retry = { attempt, delay_ms: delayMs, at: atMs, error };
+  }
+
+  #adopt({ turn: id, model, step, attempt, blocks, retry, usage }: LiveTurn): void {
+    this.#turn = { id, model, step, attempt };
+    this.#blocks = blocks.map((block) => ({ ...block }));
+    this.#retry = retry;
+    this.#usage = usage;
   }
 
   /** A copy that later events leave alone. */

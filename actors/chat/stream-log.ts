@@ -6,7 +6,7 @@
 
 import { encodeEventFrame, joinFrames } from '../../protocol/codec.ts';
 import type { Chat, QueuedMessage } from '../../protocol/content.ts';
-import type { BlockEvent, ChatEvent } from '../../protocol/events.ts';
+import type { BlockEvent, ChatEvent, LiveTurn } from '../../protocol/events.ts';
 import { uuidToBytes, type ChatId, type Epoch } from '../../protocol/ids.ts';
 import type { Position } from '../../protocol/position.ts';
 import { utf8Length } from '../../protocol/text.ts';
@@ -46,6 +46,25 @@ export type LogOpening = {
   readonly turn: TurnRecord | null;
   /** Where it counts what leaves its ring. */
   readonly evictions: Tally<EvictionLimit>;
+  /** While it says so nobody reads anything new: this node may have lost the chat to another. */
+  readonly isSuspended?: () => boolean;
+};
+
+/** What a log that follows another one begins with: the state as of `top`, and the ring from `floor` up to there. */
+export type LogCopy = {
+  readonly top: Position;
+  readonly live: LiveTurn | null;
+  /** The seq that the ring begins behind. */
+  readonly floor: number;
+  readonly ring: readonly CopiedFrame[];
+};
+
+/** An event as its owner encoded it; `event` is null for a kind of a later version. */
+export type CopiedFrame = {
+  readonly position: Position;
+  readonly span: number;
+  readonly event: ChatEvent | null;
+  readonly frame: Uint8Array;
 };
 
 export class StreamLog implements ReadableLog {
@@ -55,6 +74,7 @@ export class StreamLog implements ReadableLog {
   readonly #chatBytes: Uint8Array;
   readonly #sealed: Position | null;
   readonly #evictions: Tally<EvictionLimit>;
+  readonly #isSuspended: (() => boolean) | undefined;
   readonly #followers = new Set<Follower>();
   #entries: Entry[] = [];
   /** Entries before this index have left the ring. */
@@ -66,19 +86,32 @@ export class StreamLog implements ReadableLog {
   /** The latest of them and its cursor: followers that keep up share both objects, so that one look is enough. */
   #latest: { readonly cursor: Position; readonly result: ReadResult } | null = null;
 
-  constructor(opening: LogOpening) {
+  /** `copy`: of a log of another node, which `take` keeps up with; absent: the log of a new epoch. */
+  constructor(opening: LogOpening, copy?: LogCopy) {
     this.chat = opening.chat.id;
     this.epoch = opening.epoch;
     this.#chatBytes = uuidToBytes(opening.chat.id);
     this.#sealed = opening.sealed;
     this.#evictions = opening.evictions;
-    this.view = new LiveView(opening);
-    this.#top = { epoch: opening.epoch, seq: 0 };
-    this.append({ kind: 'epoch', after: opening.sealed });
+    this.#isSuspended = opening.isSuspended;
+    this.view = new LiveView({ ...opening, live: copy?.live ?? null });
+    this.#top = { epoch: opening.epoch, seq: copy?.floor ?? 0 };
+    if (copy === undefined) this.append({ kind: 'epoch', after: opening.sealed });
+    else this.#begin(copy);
   }
 
   get top(): Position {
     return this.#top;
+  }
+
+  /** Last position of the epoch before, when that ended in order. */
+  get sealed(): Position | null {
+    return this.#sealed;
+  }
+
+  /** The lowest cursor of this epoch that can be served. */
+  get floor(): Position {
+    return { epoch: this.epoch, seq: this.#floor() };
   }
 
   get followers(): number {
@@ -105,17 +138,31 @@ export class StreamLog implements ReadableLog {
   append(event: ChatEvent): Position {
     const textBytes = event.kind === 'block' && event.type === 'delta' ? utf8Length(event.text) : 0;
     this.view.apply(event, textBytes);
-    const span = 1 + this.#dropSuperseded(event);
+    const span = 1 + this.#dropSuperseded(event, 0);
     const position = { epoch: this.epoch, seq: this.#top.seq + 1 };
     this.#top = position;
     const frame = encodeEventFrame(this.#chatBytes, { position, span, event });
     this.#entries.push({ seq: position.seq, span, frame, block: event.kind === 'block' ? event : null });
     this.#ringBytes += frame.length;
     this.#evict();
-    this.#reads.clear();
-    this.#latest = null;
-    for (const follower of this.#followers) follower.onAppend();
+    this.#announce();
     return position;
+  }
+
+  /** Takes over what another node has appended. False: it does not go on from here, this log has lost something. */
+  take({ position, span, event, frame }: CopiedFrame): boolean {
+    if (!this.#continues(position, span)) return false;
+    if (event !== null) {
+      this.view.apply(event, event.kind === 'block' && event.type === 'delta' ? utf8Length(event.text) : 0);
+    }
+    this.#enter({ position, span, event, frame });
+    this.#announce();
+    return true;
+  }
+
+  /** Followers look again: what was withheld from them may be read. */
+  announce(): void {
+    this.#announce();
   }
 
   place(cursor: Position): CursorPlace {
@@ -131,6 +178,7 @@ export class StreamLog implements ReadableLog {
   read(cursor: Position, bytesMax: number): ReadResult | null {
     const latest = this.#latest;
     if (latest !== null && latest.cursor === cursor && latest.result.bytes.length <= bytesMax) return latest.result;
+    if (this.#isSuspended?.() === true) return { bytes: NOTHING, position: cursor };
     if (this.place(cursor) !== 'here') return null;
     const after = cursor.epoch === this.epoch ? cursor.seq : 0;
     if (after === this.#top.seq) return { bytes: NOTHING, position: this.#top };
@@ -139,6 +187,39 @@ export class StreamLog implements ReadableLog {
     if (this.#reads.size < CHAT_LIMITS.cachedReads) this.#reads.set(after, result);
     this.#latest = { cursor, result };
     return result;
+  }
+
+  #begin({ ring, top }: LogCopy): void {
+    for (const one of ring) {
+      assert(this.#continues(one.position, one.span), 'the ring of a copy has no hole');
+      this.#enter(one);
+    }
+    assert(this.#top.seq === top.seq, 'the ring of a copy ends at its top');
+  }
+
+  #continues(position: Position, span: number): boolean {
+    const { epoch, seq } = this.#top;
+    return position.epoch === epoch && position.seq > seq && position.seq - span <= seq;
+  }
+
+  /**
+   * As `append` enters an event, with the bytes that it was given. Only what the frame itself covers leaves the ring: its
+   * owner may have held less of it than this one.
+   */
+  #enter({ position, span, event, frame }: CopiedFrame): void {
+    const before = this.#top.seq;
+    const covered = event === null ? 0 : this.#dropSuperseded(event, position.seq - span);
+    const block = event?.kind === 'block' ? event : null;
+    this.#entries.push({ seq: position.seq, span: position.seq - before + covered, frame, block });
+    this.#top = position;
+    this.#ringBytes += frame.length;
+    this.#evict();
+  }
+
+  #announce(): void {
+    this.#reads.clear();
+    this.#latest = null;
+    for (const follower of this.#followers) follower.onAppend();
   }
 
   #collect(after: number, bytesMax: number): ReadResult {
@@ -183,14 +264,14 @@ export class StreamLog implements ReadableLog {
     return { frame, entries: parts.length };
   }
 
-  /** Takes the entries out that `event` makes needless; returns how many positions they covered. */
-  #dropSuperseded(event: ChatEvent): number {
+  /** Takes the entries above `floor` out that `event` makes needless; returns how many positions they covered. */
+  #dropSuperseded(event: ChatEvent, floor: number): number {
     const step = supersededStep(event);
     if (step === null) return 0;
     let covered = 0;
     while (this.#entries.length > this.#head) {
       const entry = this.#entry(this.#entries.length - 1);
-      if (entry.block?.step !== step) break;
+      if (entry.block?.step !== step || entry.seq - entry.span < floor) break;
       covered += entry.span;
       this.#ringBytes -= entry.frame.length;
       this.#entries.pop();

@@ -4,9 +4,10 @@
 // Invariants: at most one actor per chat here; a chat whose turn runs has an actor or a pending revival; nothing
 // is started once `drain` was called.
 
+import type { QueuedMessage } from '../../protocol/content.ts';
 import { errorBody, type ErrorBody } from '../../protocol/errors.ts';
 import type { Args } from '../../protocol/frames.ts';
-import type { ChatId, OwnerId } from '../../protocol/ids.ts';
+import type { ChatId, NodeId, OwnerId } from '../../protocol/ids.ts';
 import type { Position } from '../../protocol/position.ts';
 import { ChatActor, type ActorDeps } from '../chat/actor.ts';
 import type { Family } from '../chat/archive.ts';
@@ -17,7 +18,7 @@ import type { CommandReply, Log, Principal } from '../ports.ts';
 import { traceField } from '../tracing.ts';
 import { Activations } from './activations.ts';
 import type { Attached, ChatHost, CommandRequest, Follower, QueryResult } from './api.ts';
-import { attachTo, SEES_ALL } from './attach.ts';
+import { actorSource, attachTo, placeIn, SEES_ALL, type AttachSource } from './attach.ts';
 import { Crashes } from './crashes.ts';
 import { createChat } from './create.ts';
 import { measureActors, type ActorsMeasure } from './measure.ts';
@@ -29,13 +30,32 @@ export type HostDeps = Omit<ActorDeps, 'onEnded' | 'counts'> & {
   readonly host: HostSettings;
   /** How long an owner has to wait until another chat is loaded for them, in ms; 0: not at all. Absent: no limit. */
   readonly admitActivation?: (owner: OwnerId) => number;
+  /** Among other nodes: which running and due chats are for this one to take up first. Absent: all. */
+  readonly isMine?: (chat: ChatId) => boolean;
+  /** A chat that somebody follows, or that has to go on, is nobody's now: this node goes down. */
+  readonly onGivenUp?: (chat: ChatId) => void;
 };
+
+/** Another node has the chat. */
+export type Elsewhere = { readonly outcome: 'elsewhere'; readonly node: NodeId | null };
+
+/** The log of a chat that is here, with a follower on it; `since` as in `placeIn`. */
+export type Followed =
+  | {
+      readonly outcome: 'resumed' | 'snapshot';
+      readonly source: AttachSource;
+      readonly position: Position;
+      readonly detach: () => void;
+    }
+  | Extract<Attached, { outcome: 'gone' | 'refused' }>
+  | Elsewhere;
 
 type Resident = { readonly actor: ChatActor; readonly runner: CommandRunner; readonly ready: Promise<void> };
 
-type Obtained = { readonly resident: Resident } | { readonly error: ErrorBody };
+type Obtained = { readonly resident: Resident } | Unobtained;
+type Unobtained = { readonly error: ErrorBody } | { readonly owner: NodeId | null };
 
-const GONE: Obtained = { error: errorBody('not_found') };
+const GONE: Unobtained = { error: errorBody('not_found') };
 
 export class NodeChatHost implements ChatHost {
   /** Since the start. What is there now: `measure`. */
@@ -43,12 +63,18 @@ export class NodeChatHost implements ChatHost {
   readonly #deps: HostDeps & ActorDeps;
   readonly #log: Log;
   readonly #residents = new Map<ChatId, Resident>();
-  readonly #loading = new Map<ChatId, Promise<ErrorBody | null>>();
+  readonly #loading = new Map<ChatId, Promise<Unobtained | null>>();
   readonly #activations: Activations;
   readonly #crashes = new Crashes(this.counts.limits);
   readonly #revivals: Revivals;
   readonly #family: Family;
   #draining = false;
+  /** What ends now is for whoever looks for what is due. */
+  #abandoning = false;
+  #scan: Promise<number> | null = null;
+  #cancelLook = (): void => undefined;
+  /** Due at the last look, and left to the nodes that should have them. */
+  #left = new Set<ChatId>();
   #cancelTimers: (() => void)[] = [];
 
   constructor(deps: HostDeps) {
@@ -70,10 +96,13 @@ export class NodeChatHost implements ChatHost {
     this.#repeat(HOST_LIMITS.sweepEveryMs, () => this.#sweep());
   }
 
-  /** Refuses what is new, gives chats at rest up, waits for turns up to the deadline and leaves the others to recovery. */
+  /**
+   * Refuses what is new, gives chats at rest up at once and the others as soon as no request to a model is in flight; what
+   * still runs at the deadline is left to recovery. Among others a chat is served until it is given up.
+   */
   async drain(): Promise<void> {
     this.#draining = true;
-    for (const cancel of this.#cancelTimers) cancel();
+    for (const cancel of [...this.#cancelTimers, this.#cancelLook]) cancel();
     this.#revivals.stop();
     await Promise.allSettled(this.#loading.values());
     const actors = [...this.#residents.values()].map((resident) => resident.actor);
@@ -83,9 +112,32 @@ export class NodeChatHost implements ChatHost {
       this.counts.limits.add('drainMs');
       deadline.resolve();
     });
-    await Promise.race([Promise.all(actors.map((actor) => actor.prepareDrain())), deadline.promise]);
+    await Promise.all(
+      actors.map(async (actor) => {
+        await Promise.race([actor.prepareDrain(), deadline.promise]);
+        await this.#giveUp(actor);
+      }),
+    );
     cancel();
-    await Promise.all(actors.map((actor) => actor.drain()));
+  }
+
+  async #giveUp(actor: ChatActor): Promise<void> {
+    const wanted = actor.streamLog.followers > 0 || actor.state.queue.length > 0 || actor.state.turn !== null;
+    await actor.drain();
+    if (wanted) this.#deps.onGivenUp?.(actor.chat);
+  }
+
+  /** What was withheld from the followers while this node was suspended may be read. */
+  announce(): void {
+    for (const { actor } of this.#residents.values()) actor.streamLog.announce();
+  }
+
+  /** This node was declared dead: others may have its chats. Nothing of them is shown, answered or started any more. */
+  abandon(): void {
+    this.#revivals.clear();
+    this.#abandoning = true;
+    for (const { actor } of this.#residents.values()) actor.end('stale');
+    this.#abandoning = false;
   }
 
   get residents(): number {
@@ -99,28 +151,90 @@ export class NodeChatHost implements ChatHost {
   }
 
   async attach(viewer: Principal, chat: ChatId, cursor: Position | null, follower: Follower): Promise<Attached> {
+    const attached = await this.attachHere(viewer, chat, cursor, follower);
+    return attached.outcome === 'elsewhere' ? unavailable() : attached;
+  }
+
+  /** As `attach`, or says that the chat is another node's. */
+  attachHere(
+    viewer: Principal,
+    chat: ChatId,
+    cursor: Position | null,
+    follower: Follower,
+  ): Promise<Attached | Elsewhere> {
+    return this.#onActor(chat, viewer, ({ actor }) => attachTo(actorSource(actor), cursor, follower));
+  }
+
+  /** For whoever follows the log itself: no message is read. */
+  followHere(viewer: Principal, chat: ChatId, cursor: Position | null, follower: Follower): Promise<Followed> {
+    return this.#onActor(chat, viewer, async ({ actor }) => {
+      const source = actorSource(actor);
+      const found = await placeIn(source, cursor, follower);
+      return found === 'ended' ? found : { ...found, source };
+    });
+  }
+
+  /** Where the log stands, once storage has said that it still is the chat's. */
+  confirmHere(
+    viewer: Principal,
+    chat: ChatId,
+  ): Promise<
+    | { readonly outcome: 'top'; readonly position: Position }
+    | Extract<Attached, { outcome: 'gone' | 'refused' }>
+    | Elsewhere
+  > {
+    return this.#onActor(chat, viewer, async ({ actor }) => {
+      await actor.confirm();
+      return actor.ended === null ? { outcome: 'top' as const, position: actor.streamLog.top } : 'ended';
+    });
+  }
+
+  /** Somebody saw a higher epoch of the chat than `actor` has: it asks storage, and ends if that is so. */
+  async fence(chat: ChatId, epoch: number): Promise<void> {
+    const actor = this.#residents.get(chat)?.actor;
+    if (actor !== undefined && actor.epoch < epoch) await actor.confirm();
+  }
+
+  isResident(chat: ChatId): boolean {
+    return this.#residents.has(chat) || this.#loading.has(chat);
+  }
+
+  /** Does it with the chat's actor; with the next one when that ends under way. */
+  async #onActor<T extends object>(
+    chat: ChatId,
+    viewer: Principal,
+    act: (resident: Resident) => Promise<T | 'ended'>,
+  ): Promise<T | Extract<Attached, { outcome: 'gone' | 'refused' }> | Elsewhere> {
     for (let tries = 0; tries < HOST_LIMITS.triesMax; tries++) {
       const obtained = await this.#obtain(chat, viewer);
+      if ('owner' in obtained) return { outcome: 'elsewhere', node: obtained.owner };
       if ('error' in obtained) {
         return obtained.error.code === 'not_found'
           ? { outcome: 'gone' }
           : { outcome: 'refused', error: obtained.error };
       }
-      const attached = await attachTo(obtained.resident.actor, cursor, follower);
-      if (attached !== 'ended') return attached;
+      const done = await act(obtained.resident);
+      if (done !== 'ended') return done;
     }
     this.counts.limits.add('triesMax');
-    return { outcome: 'refused', error: errorBody('unavailable', undefined, 1_000) };
+    return unavailable();
   }
 
   async command(principal: Principal, request: CommandRequest): Promise<CommandReply> {
-    if (this.#draining) return refusal(errorBody('shutting_down', undefined, 1_000));
+    const reply = await this.commandHere(principal, request);
+    return 'outcome' in reply ? refusal(errorBody('unavailable', undefined, 1_000)) : reply;
+  }
+
+  /** As `command`, or says that the chat is another node's; it was not done then. */
+  async commandHere(principal: Principal, request: CommandRequest): Promise<CommandReply | Elsewhere> {
+    if (this.#draining && this.#deps.isMine === undefined) return goesDown();
     if (request.name === 'chats.create') return createChat(this.#deps, principal, request);
     if (!request.name.startsWith('chat.')) return refusal(errorBody('unknown_command'));
     const chat = parseChatArg(request.args);
     if (!chat.ok) return refusal(chat.error);
     for (let tries = 0; tries < HOST_LIMITS.triesMax; tries++) {
       const obtained = await this.#obtain(chat.value, principal);
+      if ('owner' in obtained) return { outcome: 'elsewhere', node: obtained.owner };
       // An actor that ended may have left a commit on its way: "nothing was changed" would be too much to say.
       if ('error' in obtained) return refusal(tries === 0 ? obtained.error : errorBody('unknown_outcome'));
       const { actor, runner } = obtained.resident;
@@ -128,7 +242,7 @@ export class NodeChatHost implements ChatHost {
       actor.lastUsedMs = this.#deps.clock.nowMs();
       const outcome = await runner.run(principal, request);
       if (outcome !== 'ended') return outcome;
-      if (this.#draining) return refusal(errorBody('shutting_down', undefined, 1_000));
+      if (this.#draining && this.#deps.isMine === undefined) return goesDown();
     }
     this.counts.limits.add('triesMax');
     return refusal(errorBody('unknown_outcome'));
@@ -137,10 +251,17 @@ export class NodeChatHost implements ChatHost {
   query(viewer: Principal, name: string, args: Args): Promise<QueryResult> {
     const { store, models } = this.#deps;
     const queueOf = async (by: Principal, chat: ChatId) => {
-      const obtained = await this.#obtain(chat, by);
-      return 'error' in obtained ? null : obtained.resident.actor.streamLog.view.queue;
+      const queue = await this.queueHere(by, chat);
+      return queue !== null && 'outcome' in queue ? null : queue;
     };
     return runQuery({ store, models, queueOf }, viewer, name, args);
+  }
+
+  /** The messages that wait; null when that cannot be told now. */
+  async queueHere(viewer: Principal, chat: ChatId): Promise<readonly QueuedMessage[] | Elsewhere | null> {
+    const obtained = await this.#obtain(chat, viewer);
+    if ('owner' in obtained) return { outcome: 'elsewhere', node: obtained.owner };
+    return 'error' in obtained ? null : obtained.resident.actor.streamLog.view.queue;
   }
 
   /** The chat's actor, loaded if need be. A chat that the viewer may not see looks like none. */
@@ -152,42 +273,45 @@ export class NodeChatHost implements ChatHost {
         if (resident.actor.ended !== null) continue;
         return maySee(resident.actor, viewer) ? { resident } : GONE;
       }
+      // Among others the chat is for one that stays.
+      if (this.#draining && this.#deps.isMine !== undefined) return { owner: null };
       if (this.#draining) return { error: errorBody('shutting_down', undefined, 1_000) };
       // Everybody waits for the same promise, so that commands reach the actor in the order in which they came. Somebody
       // else's load may have been refused to them only: look again when it is done.
       const pending = this.#loading.get(chat);
-      const error = await (pending ?? this.#load(chat, viewer));
-      if (pending === undefined && error !== null) return { error };
+      const refused = await (pending ?? this.#load(chat, viewer));
+      if (pending === undefined && refused !== null) return refused;
       // It ended in its first task. Revivals have a wait of their own between their tries.
       if (viewer === null && !this.#residents.has(chat)) break;
     }
     return { error: errorBody('unavailable', undefined, 1_000) };
   }
 
-  #load(chat: ChatId, viewer: Principal | null): Promise<ErrorBody | null> {
+  #load(chat: ChatId, viewer: Principal | null): Promise<Unobtained | null> {
     const waitMs = viewer === null ? 0 : (this.#deps.admitActivation?.(viewer.owner) ?? 0);
-    if (waitMs > 0) return Promise.resolve(errorBody('rate_limited', 'chats that were at rest', waitMs));
+    if (waitMs > 0) return Promise.resolve({ error: errorBody('rate_limited', 'chats that were at rest', waitMs) });
     if (this.#residents.size >= this.#deps.host.residentMax && !this.#makeRoom()) {
       this.counts.limits.add('residentMax');
-      return Promise.resolve(errorBody('unavailable', 'too many chats are active', 1_000));
+      return Promise.resolve({ error: errorBody('unavailable', 'too many chats are active', 1_000) });
     }
     const loading = this.#activate(chat, viewer).finally(() => this.#loading.delete(chat));
     this.#loading.set(chat, loading);
     return loading;
   }
 
-  async #activate(chat: ChatId, viewer: Principal | null): Promise<ErrorBody | null> {
+  async #activate(chat: ChatId, viewer: Principal | null): Promise<Unobtained | null> {
     const result = await this.#activations.load({ chat, viewer });
-    if (result.outcome === 'gone') return errorBody('not_found');
+    if (result.outcome === 'gone') return GONE;
+    if (result.outcome === 'owned') return { owner: result.node };
     // It may be this node's by now, with a turn that runs: no scan for what is due would find it.
     if (result.outcome === 'unavailable' && result.isUnknown === true && !this.#draining) this.#revivals.add(chat);
-    if (result.outcome !== 'activated') return errorBody('unavailable', undefined, 1_000);
+    if (result.outcome !== 'activated') return { error: errorBody('unavailable', undefined, 1_000) };
     const crashed = this.#crashes.count(chat, this.#deps.clock.nowMs()) >= HOST_LIMITS.crashesMax;
     if (crashed) this.counts.limits.add('crashesMax');
     const actor = new ChatActor(this.#deps, result.record, crashed);
     const runner = new CommandRunner(actor, result.record, this.#family);
     // A crash in its first task has ended it already, and its revival is under way.
-    if (actor.ended !== null) return errorBody('unavailable', undefined, 1_000);
+    if (actor.ended !== null) return { error: errorBody('unavailable', undefined, 1_000) };
     this.#residents.set(chat, { actor, runner, ready: actor.settled() });
     return null;
   }
@@ -200,7 +324,7 @@ export class NodeChatHost implements ChatHost {
       this.#residents.delete(chat);
       resident.runner.end();
     }
-    if (reason === 'passivated' || reason === 'drained') return;
+    if (reason === 'passivated' || reason === 'drained' || this.#abandoning) return;
     this.#log.warn('actor ended', { chat, reason, epoch: actor.epoch, ...traceField(actor.state.turn?.trace) });
     if (reason === 'crashed' || reason === 'rejected') this.#crashes.note(chat, this.#deps.clock.nowMs());
     if (!this.#draining && !this.#sleeps(chat)) this.#revivals.add(chat);
@@ -218,7 +342,9 @@ export class NodeChatHost implements ChatHost {
   /** Loads a chat on the node's own behalf; false when it has to be tried again. */
   async #revive(chat: ChatId): Promise<boolean> {
     const obtained = await this.#obtain(chat, null);
-    return !('error' in obtained) || obtained.error.code === 'not_found' || this.#draining || this.#sleeps(chat);
+    // Another node that has it sees to it.
+    if (!('error' in obtained)) return true;
+    return obtained.error.code === 'not_found' || this.#draining || this.#sleeps(chat);
   }
 
   /** Giving its turn up has crashed too: the chat is left alone until somebody asks for it (P12). */
@@ -226,18 +352,50 @@ export class NodeChatHost implements ChatHost {
     return this.#crashes.count(chat, this.#deps.clock.nowMs()) > HOST_LIMITS.crashesMax;
   }
 
-  /** Gives the time to the next scan: soon, when storage could not answer. */
-  async #takeUpDue(): Promise<number> {
-    const { store, clock } = this.#deps;
+  /** Looks for what runs or is due and is nobody's now: a node is dead. Never rejects. */
+  async takeUp(): Promise<void> {
+    try {
+      // A look that is under way may have been too early.
+      await this.#scan;
+      const againMs = await this.#takeUpDue();
+      if (againMs > HOST_LIMITS.dueAgainMs || this.#draining) return;
+      this.#cancelLook();
+      this.#cancelLook = this.#deps.clock.after(againMs, () => void this.takeUp());
+    } catch (error) {
+      this.#log.error('chats could not be taken up', { error });
+    }
+  }
+
+  /** Loads a chat that another node has given up, when nobody has asked for it yet. */
+  async takeUpChat(chat: ChatId): Promise<void> {
+    if (!this.#draining && !this.#residents.has(chat)) await this.#reviveOrAgain(chat);
+  }
+
+  /** Gives the time to the next scan: soon, when storage could not answer, or when others should take up what is due. */
+  #takeUpDue(): Promise<number> {
+    this.#scan ??= this.#scanDue().finally(() => {
+      this.#scan = null;
+    });
+    return this.#scan;
+  }
+
+  async #scanDue(): Promise<number> {
+    const { store, clock, isMine } = this.#deps;
     const seen = new Set<ChatId>();
+    const leftBefore = this.#left;
+    this.#left = new Set();
     // Repeated until a scan brings nothing new: one batch is not all there is.
     for (;;) {
       const due = await store.due(clock.nowMs(), HOST_LIMITS.dueBatch);
-      if (due.outcome === 'unavailable') return HOST_LIMITS.dueAgainMs;
+      if (due.outcome === 'unavailable' || this.#draining) return HOST_LIMITS.dueAgainMs;
       const fresh = due.value.filter((chat) => !this.#residents.has(chat) && !seen.has(chat));
-      if (fresh.length === 0) return HOST_LIMITS.dueEveryMs;
+      if (fresh.length === 0) return this.#left.size > 0 ? HOST_LIMITS.dueAgainMs : HOST_LIMITS.dueEveryMs;
       for (const chat of fresh) seen.add(chat);
-      await Promise.all(fresh.map((chat) => this.#revive(chat)));
+      // Whoever should have it takes it up, at the same time; what is still there at the next look is anybody's.
+      const mine = fresh.filter((chat) => isMine === undefined || leftBefore.has(chat) || isMine(chat));
+      const taken = new Set(mine);
+      for (const chat of fresh) if (!taken.has(chat)) this.#left.add(chat);
+      await Promise.all(mine.map((chat) => this.#revive(chat)));
     }
   }
 
@@ -298,6 +456,14 @@ export class NodeChatHost implements ChatHost {
     arm(firstMs);
     this.#cancelTimers.push(() => cancel());
   }
+}
+
+function unavailable(): Extract<Attached, { outcome: 'refused' }> {
+  return { outcome: 'refused', error: errorBody('unavailable', undefined, 1_000) };
+}
+
+function goesDown(): CommandReply {
+  return refusal(errorBody('shutting_down', undefined, 1_000));
 }
 
 function isIdle(actor: ChatActor): boolean {

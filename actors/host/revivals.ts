@@ -47,6 +47,11 @@ export class Revivals {
 
   stop(): void {
     this.#stopped = true;
+    this.clear();
+  }
+
+  /** Forgets those that wait; others may come. */
+  clear(): void {
     for (const cancel of this.#pending.values()) cancel();
     this.#pending.clear();
   }

@@ -2,34 +2,10 @@
 // test holds the two together. Names and labels are for ever: a dashboard stands on them. No label is ever a chat, an
 // owner, a session or anything else that clients can make more of.
 
-import type { ActorCounts, ProviderCounts } from '../../actors/chat/counts.ts';
-import type { ActorsMeasure } from '../../actors/host/measure.ts';
-import type { CloseReason } from '../../protocol/close-codes.ts';
 import { CLOSE_CODES } from '../../protocol/close-codes.ts';
-import type { Tally } from '../../protocol/measures.ts';
-import type { StoreCounts } from '../../storage/counts.ts';
-import type { StoreMeasure } from '../../storage/store.ts';
-import type { GatewayCounts, SessionsMeasure } from '../counts.ts';
-import type { FeedsStats } from '../feeds.ts';
-import type { TraceCounts } from '../tracing/tracing.ts';
-import type { ProcessMeasure } from './process-meter.ts';
-import type { Metric, Sample } from './pulled.ts';
-
-/** All that one scrape sees: what was counted since the start, and what there is at this moment. */
-export type View = {
-  readonly gateway: GatewayCounts;
-  /** Connections that are no sessions (yet). */
-  readonly unfinished: number;
-  readonly closed: ReadonlyMap<CloseReason | 'gone', number>;
-  readonly sessions: SessionsMeasure;
-  readonly feeds: FeedsStats & { readonly framesSent: number };
-  readonly chats: ActorCounts;
-  readonly actors: ActorsMeasure;
-  readonly store: StoreCounts;
-  readonly database: StoreMeasure;
-  readonly spans: TraceCounts;
-  readonly process: ProcessMeasure;
-};
+import { CLUSTER_METRICS } from './cluster-metrics.ts';
+import type { Metric } from './pulled.ts';
+import { by, byWords, count, counter, counterBy, gauge, gaugeBy, one, providers, type View } from './samples.ts';
 
 export const METRICS = [
   // ------------------------------------------------------------------------------------------- sessions
@@ -151,10 +127,11 @@ export const METRICS = [
     type: 'counter',
     help: 'How often a limit refused, cut or closed something, by its name.',
     labels: ['limit'],
-    read: ({ gateway, chats, store }) => [
+    read: ({ gateway, chats, store, cluster }) => [
       ...by('limit', gateway.limits.counts),
       ...by('limit', chats.limits.counts),
       ...by('limit', store.limits.counts),
+      ...by('limit', cluster.limits.counts),
     ],
   },
   // ------------------------------------------------------------------------------------------- chats
@@ -261,6 +238,7 @@ export const METRICS = [
     labels: ['provider'],
     read: ({ chats }) => providers(chats, (provider) => one(provider.unpriced)),
   },
+  ...CLUSTER_METRICS,
   // ------------------------------------------------------------------------------------------- database
   counterBy(
     'parley_commits_total',
@@ -357,70 +335,3 @@ export const METRICS = [
 ] as const satisfies readonly Metric<View>[];
 
 export type MetricName = (typeof METRICS)[number]['name'];
-
-type Plain<Name, Type> = {
-  readonly name: Name;
-  readonly type: Type;
-  readonly help: string;
-  readonly labels: readonly string[];
-  readonly read: (view: View) => Iterable<Sample<number>>;
-};
-
-type Read<Value> = (view: View) => Value;
-
-function gauge<const Name extends string>(name: Name, help: string, read: Read<number>): Plain<Name, 'gauge'> {
-  return { name, type: 'gauge', help, labels: [], read: (view) => one(read(view)) };
-}
-
-function counter<const Name extends string>(name: Name, help: string, read: Read<number>): Plain<Name, 'counter'> {
-  return { name, type: 'counter', help, labels: [], read: (view) => one(read(view)) };
-}
-
-type Counts = Iterable<readonly [string, number]>;
-
-function gaugeBy<const Name extends string>(
-  name: Name,
-  help: string,
-  label: string,
-  read: Read<Counts>,
-): Plain<Name, 'gauge'> {
-  return { name, type: 'gauge', help, labels: [label], read: (view) => by(label, read(view)) };
-}
-
-function counterBy<const Name extends string>(
-  name: Name,
-  help: string,
-  label: string,
-  read: Read<Counts>,
-): Plain<Name, 'counter'> {
-  return { name, type: 'counter', help, labels: [label], read: (view) => by(label, read(view)) };
-}
-
-function one(value: number): readonly Sample<number>[] {
-  return [[{}, value]];
-}
-
-function by(label: string, values: Iterable<readonly [string, number]>): readonly Sample<number>[] {
-  return [...values].map(([key, value]) => [{ [label]: key }, value] as const);
-}
-
-function count(counts: ReadonlyMap<string, number>, key: string): number {
-  return counts.get(key) ?? 0;
-}
-
-/** Of a tally whose keys are words with a space between. */
-function byWords(labels: readonly string[], tally: Tally<string>): readonly Sample<number>[] {
-  return [...tally.counts].map(([key, value]) => {
-    const words = key.split(' ');
-    return [Object.fromEntries(labels.map((label, i) => [label, words[i] ?? ''])), value] as const;
-  });
-}
-
-function providers<Value>(
-  chats: ActorCounts,
-  read: (counts: ProviderCounts) => Iterable<Sample<Value>>,
-): readonly Sample<Value>[] {
-  return [...chats.providers].flatMap(([provider, counts]) =>
-    [...read(counts)].map(([labels, value]) => [{ provider, ...labels }, value] as const),
-  );
-}

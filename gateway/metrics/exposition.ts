@@ -2,7 +2,8 @@
 // metrics that it collects by default, stay out of it.
 
 import { Registry } from '@prometheus-io/client';
-import { METRICS, type View } from './definitions.ts';
+import { METRICS } from './definitions.ts';
+import type { View } from './samples.ts';
 import { register } from './pulled.ts';
 
 /** Where a scrape looks. */

@@ -4,6 +4,7 @@
 import { describe, expect, it } from 'vitest';
 import { ACTOR_LIMITS, EVICTION_LIMITS } from '../../actors/chat/counted-limits.ts';
 import type { CHAT_LIMITS } from '../../actors/chat/settings.ts';
+import { CLUSTER_LIMITS_COUNTED, type CLUSTER_LIMITS } from '../../actors/cluster/limits.ts';
 import type { HOST_LIMITS, HostSettings } from '../../actors/host/settings.ts';
 import type { LIMITS } from '../../protocol/limits.ts';
 import { STORE_LIMITS_COUNTED } from '../../storage/counts.ts';
@@ -172,6 +173,28 @@ const STORE: Readonly<Record<keyof StoreLimits, Seen>> = {
   nodeTtlMs: 'none',
 };
 
+const CLUSTER: Readonly<Record<keyof typeof CLUSTER_LIMITS, Seen>> = {
+  beatMs: 'none',
+  silentMs: 'hit',
+  messageBytes: 'none',
+  windowBytes: 'hit',
+  ackBytes: 'none',
+  ackWaitMs: 'hit',
+  mirrors: 'hit',
+  mirrorLingerMs: 'none',
+  openingBytes: 'hit',
+  ringAheadBytes: 'none',
+  mirrorWaitMs: 'hit',
+  calls: 'hit',
+  callTryMs: 'hit',
+  openMs: 'hit',
+  routeMs: 'hit',
+  routeWaitMs: 'none',
+  routeWaitCeilingMs: 'none',
+  ownersKnown: 'hit',
+  fedHints: 'hit',
+};
+
 const TRACES: Readonly<Record<keyof typeof TRACE_LIMITS, Seen>> = {
   // Full, a span that ended is neither exported nor failed.
   queuedSpans: 'parley_trace_spans_total',
@@ -184,11 +207,11 @@ const TRACES: Readonly<Record<keyof typeof TRACE_LIMITS, Seen>> = {
   stopMs: 'none',
 };
 
-const SEEN: Readonly<Record<string, Seen>> = { ...WIRE, ...CHAT, ...HOST, ...GATEWAY, ...STORE, ...TRACES };
+const SEEN: Readonly<Record<string, Seen>> = { ...WIRE, ...CHAT, ...HOST, ...GATEWAY, ...STORE, ...CLUSTER, ...TRACES };
 
 describe('limits', () => {
   it('[P11] every limit that refuses, cuts or closes is counted under its name, and nothing else is', () => {
-    const counted = [...GATEWAY_LIMITS_COUNTED, ...ACTOR_LIMITS, ...STORE_LIMITS_COUNTED];
+    const counted = [...GATEWAY_LIMITS_COUNTED, ...ACTOR_LIMITS, ...STORE_LIMITS_COUNTED, ...CLUSTER_LIMITS_COUNTED];
     expect(new Set(counted).size).toBe(counted.length);
     const hit = Object.keys(SEEN).filter((name) => SEEN[name] === 'hit');
     expect(hit.toSorted()).toEqual(counted.toSorted());

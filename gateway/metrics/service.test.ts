@@ -28,6 +28,7 @@ function idle(config: MetricsParts['config']): Metrics {
     host: { counts: new ActorCounts(), measure: () => measureActors([], waiting) },
     store: { counts: new StoreCounts(), measure: () => database },
     tracing: { counts: { ended: 0, exported: 0, failed: 0 } },
+    among: null,
     logger: createLogger('silent'),
   });
 }

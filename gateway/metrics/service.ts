@@ -1,5 +1,7 @@
 // The metrics of a node as one service: what it looks at, the text of it, and the port on which it is served.
 
+import type { Cluster } from '../../actors/cluster/cluster.ts';
+import { ClusterCounts } from '../../actors/cluster/counts.ts';
 import type { NodeChatHost } from '../../actors/host/chat-host.ts';
 import type { OpenStore } from '../../storage/store.ts';
 import type { Config } from '../config.ts';
@@ -7,9 +9,9 @@ import type { Feeds } from '../feeds.ts';
 import type { Gateway } from '../gateway.ts';
 import type { Logger } from '../logger.ts';
 import type { Tracing } from '../tracing/tracing.ts';
-import type { View } from './definitions.ts';
 import { Exposition } from './exposition.ts';
 import { ProcessMeter } from './process-meter.ts';
+import type { View } from './samples.ts';
 import { METRICS_PORT_DEFAULT, type MetricsPort, serveMetrics } from './server.ts';
 
 export type MetricsParts = {
@@ -19,6 +21,8 @@ export type MetricsParts = {
   readonly host: Pick<NodeChatHost, 'counts' | 'measure'>;
   readonly store: Pick<OpenStore, 'counts' | 'measure'>;
   readonly tracing: Pick<Tracing, 'counts'>;
+  /** Null: the node stands alone. */
+  readonly among: { readonly counts: ClusterCounts; readonly cluster: Pick<Cluster, 'measure'> } | null;
   readonly logger: Logger;
 };
 
@@ -54,7 +58,7 @@ export class Metrics {
   }
 
   #look(): View {
-    const { gateway, feeds, host, store, tracing } = this.#parts;
+    const { gateway, feeds, host, store, tracing, among } = this.#parts;
     return {
       gateway: gateway.counts,
       unfinished: gateway.unfinished,
@@ -65,11 +69,15 @@ export class Metrics {
       actors: host.measure(),
       store: store.counts,
       database: store.measure(),
+      cluster: among?.counts ?? ALONE,
+      among: among?.cluster.measure() ?? null,
       spans: tracing.counts,
       process: this.#process.measure(),
     };
   }
 }
+
+const ALONE = new ClusterCounts();
 
 function portOf({ port, metricsPort }: Pick<Config, 'port' | 'metricsPort'>): MetricsPort | null {
   if (metricsPort === 'off') return null;

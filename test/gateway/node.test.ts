@@ -174,7 +174,8 @@ describe('on Postgres', () => {
     const second = start(['--port', '0'], environment);
     expect(await second.exited).toMatchObject({ code: 1 });
     expect(second.complaints).toEqual([
-      'parley: Another Parley node uses this database. Stop it first, or give this one another DATABASE_URL.',
+      'parley: Another Parley node uses this database. Stop it first, or give this one another DATABASE_URL. ' +
+        'To run several on one database set NATS_URL on each.',
     ]);
     client.send({ op: 'ping' });
     await client.frame('heartbeat');

@@ -70,10 +70,10 @@ export function activationContract(handle: () => DatabaseHandle): void {
     const other = await giveToOtherNode(raw, chat);
     expect(valueOf(await opened.nodes.markDead([other]))).toEqual([]);
     expect(valueOf(await opened.nodes.otherLiveNodes())).toContain(other);
-    expect(valueOf(await opened.nodes.renew())).toBe('renewed');
+    expect(valueOf(await opened.nodes.beat(false)).renewed).toBe(true);
     await raw`update nodes set dead_at = now() where id in (${other}, ${handle().node})`;
     expect(valueOf(await opened.nodes.otherLiveNodes())).not.toContain(other);
-    expect(valueOf(await opened.nodes.renew())).toBe('dead');
+    expect(valueOf(await opened.nodes.beat(false)).renewed).toBe(false);
     expect(await opened.store.activate([{ chat, viewer: null }], 5)).toEqual([
       { outcome: 'unavailable', detail: 'this node was marked dead' },
     ]);

@@ -54,6 +54,7 @@ export class NodeProcess {
   readonly #ownsFolder: boolean;
   #run: NpmStart;
   #pid = 0;
+  #incarnation = '';
 
   private constructor(options: NodeOptions, port: number) {
     this.#ownsFolder = options.dataDir === undefined;
@@ -89,6 +90,11 @@ export class NodeProcess {
     return this.#pid;
   }
 
+  /** The id under which it came up. */
+  get incarnation(): string {
+    return this.#incarnation;
+  }
+
   get stdout(): string {
     return this.#run.stdout;
   }
@@ -116,6 +122,22 @@ export class NodeProcess {
   /** What it logged as `error`: somebody must act. */
   get errorLines(): readonly string[] {
     return this.#run.errorLines;
+  }
+
+  /** Where its metrics are; it was not told to have none. */
+  get metricsUrl(): string {
+    return must(/Metrics +(\S+)/.exec(this.stdout)?.[1], 'a node says where its metrics are');
+  }
+
+  /** Resolves with the sum of the metric's samples whose labels contain `label`, once it fits; asks ten times a second. */
+  async metric(name: string, fits: (value: number) => boolean, label = ''): Promise<number> {
+    for (;;) {
+      const text = await (await fetch(this.metricsUrl)).text();
+      const lines = text.split('\n').filter((line) => line.startsWith(name) && line.includes(label));
+      const value = lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
+      if (fits(value)) return value;
+      await once(AbortSignal.timeout(100), 'abort');
+    }
   }
 
   /** Files and sockets that it has open. */
@@ -168,8 +190,9 @@ export class NodeProcess {
     failed.catch(() => undefined);
     const up = await Promise.race([run.line('stderr', (line) => line.includes('"msg":"node up"')), failed]);
     await Promise.race([run.line('stdout', (line) => line.startsWith('All options')), failed]);
-    const { pid } = JSON.parse(up) as { readonly pid: number };
+    const { pid, incarnation } = JSON.parse(up) as { readonly pid: number; readonly incarnation: string };
     this.#pid = pid;
+    this.#incarnation = incarnation;
     this.startedInMs = performance.now() - startedMs;
   }
 }
