@@ -30,23 +30,43 @@ export function guardedFetch({ headers: own, trace, activity }: GuardedFetchOpti
     const response = await fetch(url, { ...init, headers, redirect: 'error' });
     activity();
     if (response.body === null) return response;
-    const body = response.body.pipeThrough(watch(activity, response.ok));
-    return new Response(body, response);
+    return new Response(watched(response.body, activity, response.ok), response);
   };
 }
 
-function watch(activity: () => void, isStream: boolean): TransformStream<Uint8Array, Uint8Array> {
+/** A stream that pulls from the other, in place of a pipe through a third: that took a tenth of all time of an answer. */
+function watched(
+  source: ReadableStream<Uint8Array>,
+  activity: () => void,
+  isStream: boolean,
+): ReadableStream<Uint8Array> {
+  const reader = source.getReader();
   let bytes = 0;
-  return new TransformStream({
-    transform(chunk, controller): void {
-      activity();
-      bytes += chunk.byteLength;
-      if (isStream && bytes > STREAM_BYTES_MAX) {
-        controller.error(new Error('the answer is larger than any message'));
-        return;
-      }
-      controller.enqueue(chunk);
-      if (!isStream && bytes > ERROR_BYTES_MAX) controller.terminate();
+  const take = (value: Uint8Array, controller: ReadableStreamDefaultController<Uint8Array>): void => {
+    activity();
+    bytes += value.byteLength;
+    if (isStream && bytes > STREAM_BYTES_MAX) throw new Error('the answer is larger than any message');
+    controller.enqueue(value);
+    if (isStream || bytes <= ERROR_BYTES_MAX) return;
+    controller.close();
+    // Whatever comes of hanging up, enough was read.
+    reader.cancel().catch(() => undefined);
+  };
+  return new ReadableStream(
+    {
+      async pull(controller): Promise<void> {
+        try {
+          const { done, value } = await reader.read();
+          if (done) controller.close();
+          else take(value, controller);
+        } catch (error) {
+          reader.cancel(error).catch(() => undefined);
+          throw error;
+        }
+      },
+      cancel: (reason) => reader.cancel(reason),
     },
-  });
+    // Nothing is read ahead of whoever reads this.
+    { highWaterMark: 0 },
+  );
 }

@@ -80,6 +80,13 @@ describe('npm run bench', () => {
     expect(report.ratios?.['insert']).toBeGreaterThan(0);
   });
 
+  test('[bench] ingest: every adapter reads the text that the SDK read, and the ratios are written', async () => {
+    const report = await quick('ingest');
+    expect(report).toMatchObject({ bench: 'ingest', void: false, faults: [] });
+    expect(Object.keys(report.ratios ?? {})).toEqual(['anthropic', 'openai']);
+    for (const ratio of Object.values(report.ratios ?? {})) expect(ratio).toBeGreaterThan(0);
+  });
+
   test('[bench] memory: every session is live and attached, every actor idle, and the bytes are written', async () => {
     const report = await quick('memory');
     expect(report).toMatchObject({ bench: 'memory', void: false, faults: [] });
