@@ -20,8 +20,6 @@ export type MessagePage = { readonly messages: readonly Message[]; readonly hasM
 export type FoundMessage = {
   readonly number: number;
   readonly role: Role;
-  /** The model sees it too: no clear and no compaction lies behind it. */
-  readonly inPrompt: boolean;
 };
 
 /** Every message numbered `from` or above leaves the chat at `position`, that of its event. None is deleted. */

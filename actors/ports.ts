@@ -209,6 +209,8 @@ export type ChatRecord = {
   readonly titleSource: TitleSource | null;
   /** What the latest request held; null: nothing was asked since the chat began, was compacted or cleared. */
   readonly contextTokens: number | null;
+  /** The model of the latest request; null before the first one. */
+  readonly promptModel: string | null;
   readonly turn: TurnRecord | null;
   readonly queue: readonly QueuedItem[];
   /** Attempts without a settlement: the epochs that opened them are over. */
@@ -266,6 +268,7 @@ export type ChatPatch = {
   readonly title?: string | null;
   readonly titleSource?: TitleSource;
   readonly contextTokens?: number | null;
+  readonly promptModel?: string;
   readonly status?: ChatStatus;
   readonly archived?: boolean;
   readonly model?: string;

@@ -79,6 +79,8 @@ export type QueuedMessage = {
   readonly created_at: number;
   /** It goes into the running turn, at its next step. */
   readonly steer?: true;
+  /** Somebody edits it: until then it is not taken, nor is anything behind it. */
+  readonly held_until?: number;
 };
 
 /** A call that waits for somebody: for the result of a tool that clients run, or for the approval of one of the server's. */

@@ -24,6 +24,14 @@ export const ERRORS = {
   parent_archived: { retry: 'never', message: 'The parent of the chat is archived. Unarchive the parent first.' },
   busy: { retry: 'later', message: 'A turn is running. Wait for its end, or send with busy "queue" or "interrupt".' },
   queue_full: { retry: 'later', message: 'The queue of the chat is full. Wait until a message has left it.' },
+  not_queued: { retry: 'never', message: 'The message does not wait in the queue any more.' },
+  queue_changed: {
+    retry: 'never',
+    message: 'The queue holds other messages by now. Look at it, then order it with a new command.',
+  },
+  not_editable: { retry: 'never', message: 'Only what users have sent can be edited.' },
+  nothing_to_retry: { retry: 'never', message: 'The model sees no message of a user that it could answer again.' },
+  nothing_to_clear: { retry: 'never', message: 'The model sees no message of this chat already.' },
   id_reused: { retry: 'never', message: 'This command id was used for another command. Make a new one.' },
   already_applied: { retry: 'never', message: 'The command took effect long ago; its reply is no longer kept.' },
   expired: {

@@ -38,6 +38,8 @@ export const LIMITS = {
   queuedMessages: 20,
   /** Bytes of text that wait in it; that many or more, and the next one is `queue_full`. All of it is in one frame. */
   queuedBytes: 128 * KIB,
+  /** How long a message that waits is held for whoever edits it; then it goes on as it was. */
+  queueHoldMs: 300_000,
   /** A part above this is a reference in snapshots and pages. */
   inlinePartBytes: 16 * KIB,
   /** One frame of a snapshot. */

@@ -156,18 +156,21 @@ export function wireQueued(queued: QueuedMessage): WireMap {
     created_by: queued.created_by,
     created_at: queued.created_at,
     ...(queued.steer === true ? { steer: true } : {}),
+    ...(queued.held_until === undefined ? {} : { held_until: queued.held_until }),
   };
 }
 
 /** A queued message from its map; throws a `ProtocolError`. */
 export function parseQueued(value: unknown): QueuedMessage {
   const map = asMap(value, 'queued');
+  const heldUntil = orNull(map['held_until'], 'queued.held_until', asUint);
   return {
     id: asId<CommandId>(map['id'], 'queued.id'),
     parts: asArray(map['parts'], 'queued.parts').map(parseQueuedPart),
     created_by: asString(map['created_by'], 'queued.created_by'),
     created_at: asUint(map['created_at'], 'queued.created_at'),
     ...(orNull(map['steer'], 'queued.steer', asBool) === true ? { steer: true } : {}),
+    ...(heldUntil === null ? {} : { held_until: heldUntil }),
   };
 }
 

@@ -57,6 +57,7 @@ type LockedRow = ChatRow & {
   readonly read_number: number;
   readonly title_source: TitleSource | null;
   readonly context_tokens: number | null;
+  readonly prompt_model: string | null;
   readonly turn: Uint8Array | null;
   readonly wake_at: number | null;
   readonly owner_node: NodeId | null;
@@ -130,6 +131,7 @@ function recordFrom(row: LockedRow, epoch: Epoch, loaded: Loaded, commandsMax: n
     readNumber: row.read_number,
     titleSource: row.title_source,
     contextTokens: row.context_tokens,
+    promptModel: row.prompt_model,
     turn,
     queue: mine(loaded.queue).map(queuedFromRow),
     openAttempts: mine(loaded.attempts).map(attemptFromRow),
@@ -222,7 +224,7 @@ function byChat<T extends { readonly chat: ChatId }>(rows: readonly T[]): ByChat
 
 const LOCK = `
   select ${CHAT_COLUMNS}, c.system_prompt, c.fixed_system, c.sealed_epoch, c.sealed_seq, c.next_number, c.read_number, c.turn,
-    c.title_source, c.context_tokens, c.wake_at, c.owner_node, (select n.dead_at is null from nodes n where n.id = $2::uuid) as node_lives
+    c.title_source, c.context_tokens, c.prompt_model, c.wake_at, c.owner_node, (select n.dead_at is null from nodes n where n.id = $2::uuid) as node_lives
   from chats c
   where c.id = any($1::uuid[])
   order by c.id
@@ -241,7 +243,7 @@ const TAKE = `
 const TAKEN = `chats c where c.id = any($1::uuid[]) and c.owner_node = $2::uuid`;
 
 const LOAD_QUEUE = `
-  select q.chat, q.id, q.content, q.content_version, q.created_by, q.created_at, q.trace
+  select q.chat, q.id, q.content, q.content_version, q.created_by, q.created_at, q.trace, q.held_until
   from queued_messages q
   where q.chat in (select c.id from ${TAKEN})
   order by q.chat, q.position`;

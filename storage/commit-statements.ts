@@ -52,6 +52,7 @@ const QUEUED = {
   created_by: 'text',
   created_at: 'timestamptz',
   trace: 'text',
+  held_until: 'timestamptz',
 } as const;
 const DEQUEUED = { ...FENCE, id: 'uuid' } as const;
 const COMMAND = {
@@ -119,6 +120,7 @@ const PATCH = {
   title_source: 'title_source',
   set_context: 'boolean',
   context_tokens: 'bigint',
+  prompt_model: 'text',
   set_error: 'boolean',
   last_error: 'bytea',
   last_turn: 'bytea',
@@ -268,6 +270,7 @@ function queuedRow(fence: Fence, queued: QueuedItem): Omit<Record<keyof typeof Q
     created_by: queued.created_by,
     created_at: queued.created_at,
     trace: queued.trace ?? null,
+    held_until: queued.held_until ?? null,
   };
 }
 
@@ -303,6 +306,7 @@ function patchRow(fence: Fence, intent: CommitIntent, fed: boolean): Record<keyo
     title_source: patch.titleSource ?? null,
     set_context: patch.contextTokens !== undefined,
     context_tokens: patch.contextTokens ?? null,
+    prompt_model: patch.promptModel ?? null,
     set_error: patch.lastError !== undefined,
     last_error: patch.lastError ? encodeJson(patch.lastError) : null,
     last_turn: patch.lastTurn === undefined ? null : encodeJson(patch.lastTurn),
@@ -361,13 +365,13 @@ const DELETE_QUEUED = `
 
 /** In front or behind of what waits; the rows of an intent among themselves in their order. */
 const INSERT_QUEUED = `
-  insert into queued_messages (chat, id, position, content, content_version, created_by, created_at, trace)
+  insert into queued_messages (chat, id, position, content, content_version, created_by, created_at, trace, held_until)
   select r.chat, r.id,
     case when r.first
       then coalesce((select min(q.position) from queued_messages q where q.chat = r.chat), 1)
         - row_number() over (partition by r.chat, r.first order by r.ordinal desc)
       else coalesce((select max(q.position) from queued_messages q where q.chat = r.chat), 0) + r.ordinal end,
-    r.content, r.content_version, r.created_by, r.created_at, r.trace
+    r.content, r.content_version, r.created_by, r.created_at, r.trace, r.held_until
   from ${Columns.source('r', QUEUED)} ${LOCKED}`;
 
 const INSERT_COMMANDS = `
@@ -433,6 +437,7 @@ const UPDATE_CHATS = `
       case when r.set_title then r.title else c.title end as title,
       coalesce(r.title_source, c.title_source) as title_source,
       case when r.set_context then r.context_tokens else c.context_tokens end as context_tokens,
+      coalesce(r.prompt_model, c.prompt_model) as prompt_model,
       case when r.set_error then r.last_error else c.last_error end as last_error,
       coalesce(r.last_turn, c.last_turn) as last_turn,
       case when r.set_turn then r.turn else c.turn end as turn,
@@ -451,14 +456,15 @@ const UPDATE_CHATS = `
   update chats c set
     status = p.status, archived = p.archived, model = p.model, labels = p.labels, fixed_system = p.fixed_system,
     next_number = p.next_number, read_number = p.read_number, title = p.title, last_error = p.last_error,
-    title_source = p.title_source, context_tokens = p.context_tokens, last_turn = p.last_turn, turn = p.turn, wake_at = p.wake_at,
+    title_source = p.title_source, context_tokens = p.context_tokens, prompt_model = p.prompt_model,
+    last_turn = p.last_turn, turn = p.turn, wake_at = p.wake_at,
     updated_at = coalesce(p.listed_at, c.updated_at),
     feed_seq = coalesce(l.feed_seq, c.feed_seq)
   from patched p left join placed l on l.id = p.id
   where c.id = p.id and (
     p.fed or
     (p.status, p.archived, p.model, p.labels, p.fixed_system, p.next_number, p.title, p.title_source, p.context_tokens,
-      p.last_error, p.last_turn, p.turn, p.wake_at)
+      p.prompt_model, p.last_error, p.last_turn, p.turn, p.wake_at)
     is distinct from
     (c.status, c.archived, c.model, c.labels, c.fixed_system, c.next_number, c.title, c.title_source, c.context_tokens,
-      c.last_error, c.last_turn, c.turn, c.wake_at))`;
+      c.prompt_model, c.last_error, c.last_turn, c.turn, c.wake_at))`;

@@ -75,14 +75,14 @@ export function findMessage(
 ): Promise<Read<FoundMessage | null>> {
   const isWanted = which === 'last user' ? `m.role = 'user'` : 'm.number = $2::bigint';
   return connections.read(async (connection) => {
-    const [row] = await connection.query<{ number: number; role: Role; in_prompt: boolean }>({
-      text: `select m.number, m.role, (${IN_PROMPT}) as in_prompt from messages m
+    const [row] = await connection.query<FoundMessage>({
+      text: `select m.number, m.role from messages m
         where m.chat = $1::uuid and ${isWanted} and m.left_epoch is null and ${SEEN_BY_USERS}
         order by m.number desc
         limit 1`,
       values: which === 'last user' ? [chat] : [chat, which],
     });
-    return row === undefined ? null : { number: row.number, role: row.role, inPrompt: row.in_prompt };
+    return row ?? null;
   });
 }
 

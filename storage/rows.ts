@@ -138,6 +138,7 @@ export type QueuedRow = {
   readonly created_by: string;
   readonly created_at: number;
   readonly trace: string | null;
+  readonly held_until: number | null;
 };
 
 export function queuedFromRow(row: QueuedRow): QueuedItem {
@@ -148,6 +149,7 @@ export function queuedFromRow(row: QueuedRow): QueuedItem {
     parts: decodeTextParts(row.content_version, row.content),
     created_by: row.created_by,
     created_at: row.created_at,
+    ...(row.held_until === null ? {} : { held_until: row.held_until }),
   };
 }
 

@@ -25,9 +25,9 @@ import type {
 import { AttemptRun } from './attempt-run.ts';
 import type { ActorCounts, EndReason } from './counts.ts';
 import { Deadline } from './deadline.ts';
-import { Draft, type ActorState, type RowOf } from './draft.ts';
+import { Draft, wakeAtOf, type ActorState, type RowOf } from './draft.ts';
 import { applyEffect } from './effects.ts';
-import type { EffectInput } from './effects/input.ts';
+import { NO_INPUT, type EffectInput } from './effects/input.ts';
 import {
   decide,
   initialState,
@@ -43,6 +43,7 @@ import { RestWaiters } from './rest-waiters.ts';
 import { foundIn, recoveredFrom } from './recovery.ts';
 import { traceField, type Tracer } from '../tracing.ts';
 import { CHAT_LIMITS, type ChatSettings } from './settings.ts';
+import { heldUntil } from './queue.ts';
 import { giveUpRuns, referToRun } from './resume.ts';
 import { StreamLog, type LogOpening } from './stream-log.ts';
 import { judge } from './verdict.ts';
@@ -69,8 +70,6 @@ export type AttachAt =
   /** The cursor names a place that this log has not reached. */
   | { readonly outcome: 'ahead' };
 
-const NO_INPUT = { send: null, trace: null, ended: null, recovered: null } as const;
-
 export class ChatActor {
   readonly chat: ChatId;
   readonly epoch: Epoch;
@@ -96,7 +95,7 @@ export class ChatActor {
   /** `crashed`: the actors of this chat failed too often of late; a turn that was running is given up. */
   constructor(deps: ActorDeps, record: ChatRecord, crashed: boolean) {
     const { chat, queue, turn, nextNumber, readNumber, systemPrompt, fixedSystem } = record;
-    const { titleSource, contextTokens } = record;
+    const { titleSource, contextTokens, promptModel } = record;
     this.deps = deps;
     this.chat = chat.id;
     this.epoch = record.epoch;
@@ -116,6 +115,7 @@ export class ChatActor {
       attempt,
       titleSource,
       contextTokens,
+      promptModel,
     };
     this.post(() => this.#load(record, crashed));
   }
@@ -207,8 +207,8 @@ export class ChatActor {
     if (!(await this.#persist(draft, row))) return false;
     this.#state = draft.state;
     this.show(events);
-    // From the commit of a stop on no delta is shown, also none that waited behind it (P6).
-    if (this.#state.turn?.stopping) this.#attempt?.stop();
+    // From the commit on that stops or replaces it nothing is shown of an attempt, also not what waited behind that (P6).
+    if (this.#state.turn?.stopping || this.#state.attempt?.id !== this.#attempt?.id) this.#attempt?.stop();
     writer?.release();
     return true;
   }
@@ -295,9 +295,9 @@ export class ChatActor {
     if (!(await this.step({ type: 'loaded', found, more }, { recovered }, null))) return;
     if (found !== 'resumable') giveUpRuns(record, this.deps.models);
     if (found !== 'waiting' || more) return;
-    // Nothing is due after all: or every scan would find the chat again.
+    // Nothing is due after all, or not yet: or every scan would find the chat again.
     const draft = this.openDraft();
-    draft.wakeAtMs = null;
+    draft.wakeAtMs = wakeAtOf(draft.state);
     await this.commit(draft, null);
   }
 
@@ -319,8 +319,14 @@ export class ChatActor {
     };
   }
 
+  /** Nobody keeps the chat at rest. */
+  get mayGoOn(): boolean {
+    return this.#quiesced === 0 && !this.#state.chat.archived;
+  }
+
   #hasMore(): boolean {
-    return this.#quiesced === 0 && !this.#state.chat.archived && this.#state.queue.length > 0;
+    const { queue } = this.#state;
+    return this.mayGoOn && queue.length > 0 && heldUntil(queue, this.deps.clock.nowMs()) === null;
   }
 
   async #stopOwn(): Promise<void> {
@@ -344,6 +350,7 @@ export class ChatActor {
   #armDeadline(): void {
     const { clock, settings } = this.deps;
     const { life } = this;
+    const heldMs = this.#draining ? null : heldUntil(this.#state.queue, clock.nowMs());
     const due = (isCurrent: () => boolean): void => {
       this.post(async () => {
         if (isCurrent()) await this.#due();
@@ -355,16 +362,21 @@ export class ChatActor {
       const { atMs } = must(this.#state.turn?.retry, 'a turn that backs off has a time for its next attempt');
       // A node that goes down starts no attempt any more.
       if (!this.#draining) this.#deadline.arm(life, Math.max(0, atMs - clock.nowMs()), due);
+    } else if (life === 'idle' && heldMs !== null) {
+      this.#deadline.arm(`${life} ${heldMs}`, heldMs - clock.nowMs(), due);
     } else {
       this.#deadline.cancel();
     }
   }
 
   async #due(): Promise<void> {
-    const run = this.#attempt;
-    const ended =
-      run === null ? null : this.#endedAttempt({ outcome: 'aborted', provider: null, usage: null, requestId: null });
-    await this.step({ type: 'due', more: this.#hasMore() }, { ended }, null);
+    await this.step({ type: 'due', more: this.#hasMore() }, { ended: this.endedNow() }, null);
+  }
+
+  /** The attempt that runs, if it is given up at this moment: nobody waits for the provider's last word. */
+  endedNow(): EndedAttempt | null {
+    if (this.#attempt === null) return null;
+    return this.#endedAttempt({ outcome: 'aborted', provider: null, usage: null, requestId: null });
   }
 
   #startAttempt(resume: ResumedRun | null): void {

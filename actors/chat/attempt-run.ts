@@ -111,7 +111,7 @@ export class AttemptRun {
 
   /** Stops at once: no delta follows, the provider's request is aborted. */
   stop(): void {
-    this.#abort('stopped');
+    if (!this.#isOver) this.#abort('stopped');
   }
 
   /** As `stop`, and nobody wants to hear of it any more. */

@@ -4,11 +4,9 @@ import { createHash } from 'node:crypto';
 import { encodeBody } from '../../protocol/codec.ts';
 import { wireChat, wireError } from '../../protocol/wire-content.ts';
 import { assert, unreachable } from '../../protocol/assert.ts';
-import type { QueuedMessage } from '../../protocol/content.ts';
 import { errorBody, type ErrorBody } from '../../protocol/errors.ts';
 import { uuidV7Ms } from '../../protocol/ids.ts';
 import { LIMITS } from '../../protocol/limits.ts';
-import { utf8Length } from '../../protocol/text.ts';
 import type { TraceParent } from '../../protocol/trace-parent.ts';
 import type { CommandRequest } from '../host/api.ts';
 import type { ChatRecord, CommandReply, CommandRow, Principal } from '../ports.ts';
@@ -16,6 +14,8 @@ import type { ChatActor } from './actor.ts';
 import { CommandMemory, isSameCommand, type CommandOutcome } from './command-memory.ts';
 import { parseChatCommand, type ChatCommand } from './commands.ts';
 import type { Draft, Reply, RowOf } from './draft.ts';
+import { askForEdit, askForQueue, type Asked } from './edits.ts';
+import { heldUntil, isFull } from './queue.ts';
 import { nameChat } from './title.ts';
 import { ARCHIVE_TRIES, setArchived, type Family } from './archive.ts';
 
@@ -143,6 +143,22 @@ export class CommandRunner {
         return this.#change(pending, (draft) => draft.changeChat({ labels: command.labels }));
       case 'chat.read':
         return this.#change(pending, (draft) => markRead(draft, command.number));
+      case 'chat.set_model':
+        return this.#setModel(pending, command.model);
+      case 'chat.edit':
+      case 'chat.retry':
+      case 'chat.clear': {
+        const asker = { id: pending.request.id, owner: pending.principal.owner, trace: pending.trace };
+        const { state, atRest, deps } = actor;
+        return this.#ask(pending, await askForEdit({ ...deps, state, atRest }, command, asker));
+      }
+      case 'queue.edit':
+      case 'queue.reorder':
+      case 'queue.promote':
+      case 'queue.delete': {
+        const { state, deps, mayGoOn } = actor;
+        return this.#ask(pending, askForQueue(state, command, { nowMs: deps.clock.nowMs(), mayGoOn }));
+      }
       case 'chat.unarchive': {
         const outcome = await this.#setArchived(pending, false);
         assert(outcome !== 'running', 'only what is to be archived has to rest');
@@ -163,8 +179,37 @@ export class CommandRunner {
     }
     const { trace } = pending;
     const send = { id: request.id, parts: command.parts, sender: principal.owner, model: command.model, trace };
-    const event = { type: 'send', busy: command.busy, queueFull: isFull(queue), waiting: queue.length > 0 } as const;
+    const held = heldUntil(queue, actor.deps.clock.nowMs()) !== null;
+    const event = {
+      type: 'send',
+      busy: command.busy,
+      queueFull: isFull(queue),
+      waiting: queue.length > 0,
+      held,
+    } as const;
     return this.#answer(pending, (rowOf) => actor.step(event, { send, trace }, rowOf));
+  }
+
+  async #ask(pending: Pending, asked: Asked): Promise<Decided | 'ended'> {
+    if (this.#actor.ended !== null) return 'ended';
+    switch (asked.outcome) {
+      case 'unavailable':
+        return passing(refusal(errorBody('unavailable', undefined, 1_000)));
+      case 'refused':
+        return this.#refuse(pending, asked.error);
+      case 'step': {
+        const input = { ...asked.input, trace: pending.trace, ended: this.#actor.endedNow() };
+        return this.#answer(pending, (rowOf) => this.#actor.step(asked.event, input, rowOf));
+      }
+      default:
+        return unreachable(asked);
+    }
+  }
+
+  /** Of the next turn: one that runs keeps its own. */
+  #setModel(pending: Pending, model: string): Promise<Decided | 'ended'> {
+    if (this.#actor.deps.models.find(model) === null) return this.#refuse(pending, errorBody('unknown_model'));
+    return this.#change(pending, (draft) => draft.changeChat({ model }));
   }
 
   /** A change of metadata, or of the read position: it does not concern the machine, a chat may be renamed in any state. */
@@ -239,11 +284,4 @@ export function encodeReplyBody(reply: Reply): CommandReply {
 /** SHA-256: equality of commands is equality of their raw argument bytes. */
 export function hashArgs(rawArgs: Uint8Array): Uint8Array {
   return createHash('sha256').update(rawArgs).digest();
-}
-
-/** The whole queue is in one event, and in the first piece of a snapshot. */
-function isFull(queue: readonly QueuedMessage[]): boolean {
-  if (queue.length >= LIMITS.queuedMessages) return true;
-  const parts = queue.flatMap((item) => item.parts);
-  return parts.reduce((sum, { text }) => sum + utf8Length(text), 0) >= LIMITS.queuedBytes;
 }

@@ -14,6 +14,7 @@ export const ACTOR_LIMITS = [
   'partsPerMessage',
   'queuedMessages',
   'queuedBytes',
+  'queueHoldMs',
   'stepBytes',
   'mailbox',
   'commitTries',

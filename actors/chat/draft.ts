@@ -4,13 +4,15 @@
 import type { Chat, TurnOutcome } from '../../protocol/content.ts';
 import type { ErrorBody } from '../../protocol/errors.ts';
 import type { ChatEvent } from '../../protocol/events.ts';
-import type { CommandId, Epoch } from '../../protocol/ids.ts';
+import type { Epoch } from '../../protocol/ids.ts';
 import type { Position } from '../../protocol/position.ts';
 import type { TraceParent } from '../../protocol/trace-parent.ts';
+import type { Rewind } from '../history-ports.ts';
 import type { ChatPatch, CommandRow, CommitIntent, NewMessage, QueuedItem, TitleSource } from '../ports.ts';
 import type { AttemptOpening, AttemptReference, AttemptSettlement, JournalPack, TurnRecord } from '../turn-ports.ts';
 
 import type { ActorLimit } from './counted-limits.ts';
+import { heldUntil, queueRows } from './queue.ts';
 
 /** What an actor knows of its chat; replaced as a whole after each commit. */
 export type ActorState = {
@@ -23,6 +25,8 @@ export type ActorState = {
   readonly titleSource: TitleSource | null;
   /** What the latest request held, in tokens; null: there was none since the prompt last began anew. */
   readonly contextTokens: number | null;
+  /** The model of the latest request; null before the first one. */
+  readonly promptModel: string | null;
   readonly systemPrompt: string | null;
   readonly fixedSystem: readonly string[] | null;
   readonly attempt: AttemptOpening | null;
@@ -56,11 +60,8 @@ export class Draft {
   /** When the chat has to be loaded by itself, beside what its turn says; absent: as the turn says. */
   wakeAtMs: number | null | undefined;
   retract: Position | null = null;
+  rewind: Rewind | null = null;
   readonly messages: NewMessage[] = [];
-  readonly enqueue: QueuedItem[] = [];
-  /** Before all that wait. */
-  readonly enqueueFirst: QueuedItem[] = [];
-  readonly dequeue: CommandId[] = [];
   readonly attemptsOpened: AttemptOpening[] = [];
   readonly attemptsReferenced: AttemptReference[] = [];
   readonly attemptsSettled: AttemptSettlement[] = [];
@@ -82,6 +83,11 @@ export class Draft {
   /** Adds an event and gives the position that it will have. */
   push(event: ChatEvent): Position {
     this.#events.push(event);
+    return { epoch: this.#epoch, seq: this.#topSeq + this.#events.length };
+  }
+
+  /** The position of the latest event. */
+  lastPosition(): Position {
     return { epoch: this.#epoch, seq: this.#topSeq + this.#events.length };
   }
 
@@ -120,7 +126,7 @@ export class Draft {
   leaveQueueDue(): void {
     const { turn, queue, chat } = this.state;
     const goesOn = turn === null && this.before.turn !== null && chat.status === 'waiting' && queue.length > 0;
-    if (goesOn) this.wakeAtMs = this.atMs;
+    if (goesOn) this.wakeAtMs = heldUntil(queue, this.atMs) ?? this.atMs;
   }
 
   /** Puts the events in their final form: a changed chat is announced once, behind everything that changed it. */
@@ -141,7 +147,7 @@ export class Draft {
   get fed(): boolean {
     const isToRead = ({ role, visibility }: NewMessage): boolean => role !== 'user' && visibility !== 'model';
     const hasRead = this.state.readNumber !== this.before.readNumber;
-    return this.listed || hasRead || this.messages.some(isToRead);
+    return this.listed || hasRead || this.rewind !== null || this.messages.some(isToRead);
   }
 
   /** Nothing but memory changes: there is nothing to commit. Events and a command aside. */
@@ -167,9 +173,7 @@ export class Draft {
       listed: this.listed,
       fed: this.fed,
       messages: this.messages,
-      enqueue: this.enqueue,
-      enqueueFirst: this.enqueueFirst,
-      dequeue: this.dequeue,
+      ...queueRows(this.before.queue, this.state.queue),
       commands: command === null ? [] : [command],
       attemptsOpened: this.attemptsOpened,
       attemptsReferenced: this.attemptsReferenced,
@@ -177,8 +181,15 @@ export class Draft {
       journal: this.journal,
       clearJournal: this.clearJournal,
       retract: this.retract,
+      ...(this.rewind === null ? {} : { rewind: this.rewind }),
     };
   }
+}
+
+/** When the chat has to go on by itself: its turn backs off, or its queue waits for an edit that may never end. */
+export function wakeAtOf({ turn, queue, chat }: ActorState): number | null {
+  if (turn !== null) return turn.retry?.atMs ?? null;
+  return chat.status === 'waiting' ? (queue[0]?.held_until ?? null) : null;
 }
 
 /** Only what differs: a chat row is not rewritten for nothing. */
@@ -191,12 +202,16 @@ function patchOf(before: ActorState, after: ActorState): ChatPatch {
       ? {}
       : { titleSource: after.titleSource }),
     ...(before.contextTokens === after.contextTokens ? {} : { contextTokens: after.contextTokens }),
+    ...(before.promptModel === after.promptModel || after.promptModel === null
+      ? {}
+      : { promptModel: after.promptModel }),
     ...(a.status === b.status ? {} : { status: b.status }),
     ...(a.model === b.model ? {} : { model: b.model }),
     ...(a.labels === b.labels ? {} : { labels: b.labels }),
     ...(a.last_error === b.last_error ? {} : { lastError: b.last_error }),
     ...(a.last_turn === b.last_turn || b.last_turn === null ? {} : { lastTurn: b.last_turn }),
-    ...(before.turn === after.turn ? {} : { turn: after.turn, wakeAtMs: after.turn?.retry?.atMs ?? null }),
+    ...(before.turn === after.turn ? {} : { turn: after.turn }),
+    ...(before.turn === after.turn && wakeAtOf(before) === wakeAtOf(after) ? {} : { wakeAtMs: wakeAtOf(after) }),
     ...(before.fixedSystem === after.fixedSystem || after.fixedSystem === null
       ? {}
       : { fixedSystem: after.fixedSystem }),

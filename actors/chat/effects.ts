@@ -3,13 +3,19 @@
 
 import type { Draft } from './draft.ts';
 import type { Effect, EffectInput } from './effects/input.ts';
+import { EDIT_EFFECTS } from './effects/edits.ts';
 import { QUEUE_EFFECTS } from './effects/queue.ts';
 import { RECOVERY_EFFECTS } from './effects/recovery.ts';
 import { TURN_EFFECTS } from './effects/turn.ts';
 import type { EffectName } from './machine.ts';
 
 /** The compiler holds it complete: each effect is in the file of its topic. */
-const EFFECTS: Readonly<Record<EffectName, Effect>> = { ...TURN_EFFECTS, ...QUEUE_EFFECTS, ...RECOVERY_EFFECTS };
+const EFFECTS: Readonly<Record<EffectName, Effect>> = {
+  ...TURN_EFFECTS,
+  ...QUEUE_EFFECTS,
+  ...EDIT_EFFECTS,
+  ...RECOVERY_EFFECTS,
+};
 
 export function applyEffect(name: EffectName, draft: Draft, input: EffectInput): void {
   EFFECTS[name](draft, input);

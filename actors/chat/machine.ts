@@ -32,7 +32,15 @@ export type EffectName =
   | 'resumeAttempt'
   | 'recoverStep'
   | 'recoverText'
-  | 'giveUp';
+  | 'giveUp'
+  | 'endTurnReplaced'
+  | 'rewind'
+  | 'retryTurn'
+  | 'clear'
+  | 'changeQueue'
+  | 'replyNext'
+  | 'replyPromoted'
+  | 'leaveError';
 
 /** How the chat was found when its actor loaded it. */
 export type Found = 'rest' | 'error' | 'waiting' | 'lost' | 'resumable' | 'stopping' | 'backingOff' | 'gaveUp';
@@ -42,11 +50,29 @@ export type Verdict = 'completed' | 'retry' | 'failed';
 
 export type ChatMachineEvent =
   | { readonly type: 'loaded'; readonly found: Found; readonly more: boolean }
-  /** `waiting`: the queue is not empty (after an error), so the new message goes behind it. */
-  | { readonly type: 'send'; readonly busy: Busy; readonly queueFull: boolean; readonly waiting: boolean }
+  /**
+   * `waiting`: the queue is not empty (after an error), so the new message goes behind it. `held`: it waits for an edit of
+   * its first message, so the new one waits too.
+   */
+  | {
+      readonly type: 'send';
+      readonly busy: Busy;
+      readonly queueFull: boolean;
+      readonly waiting: boolean;
+      readonly held?: boolean;
+    }
   /** `current`: the command names the turn that runs. */
   | { readonly type: 'stop'; readonly current: boolean }
   | { readonly type: 'block' }
+  /** Another message takes the place of one, and of all behind it. */
+  | { readonly type: 'edit' }
+  /** The last message of a user is to be answered again. */
+  | { readonly type: 'retry' }
+  | { readonly type: 'clear' }
+  /** `goesOn`: the queue had waited for an edit, and no longer does. */
+  | { readonly type: 'queue'; readonly goesOn: boolean }
+  /** A message that waits is to have its turn now. */
+  | { readonly type: 'promote' }
   /** `more`: a queued message may follow. */
   | { readonly type: 'attemptEnded'; readonly verdict: Verdict; readonly more: boolean }
   | { readonly type: 'due'; readonly more: boolean }
@@ -84,10 +110,23 @@ const chatMachine = setup({
     recoverStep: named,
     recoverText: named,
     giveUp: named,
+    endTurnReplaced: named,
+    rewind: named,
+    retryTurn: named,
+    clear: named,
+    changeQueue: named,
+    replyNext: named,
+    replyPromoted: named,
+    leaveError: named,
   } satisfies Record<EffectName, () => void>,
   guards: {
     more: ({ event }) => 'more' in event && event.more,
     waiting: ({ event }) => event.type === 'send' && event.waiting,
+    held: ({ event }) => event.type === 'send' && event.held === true,
+    heldInterrupts: ({ event }) => event.type === 'send' && event.held === true && event.busy === 'interrupt',
+    heldRejects: ({ event }) => event.type === 'send' && event.held === true && event.busy === 'reject',
+    heldFull: ({ event }) => event.type === 'send' && event.held === true && event.queueFull,
+    goesOn: ({ event }) => event.type === 'queue' && event.goesOn,
     queueFull: ({ event }) => event.type === 'send' && event.queueFull,
     rejects: ({ event }) => event.type === 'send' && event.busy === 'reject',
     interrupts: ({ event }) => event.type === 'send' && event.busy === 'interrupt',
@@ -108,9 +147,40 @@ const chatMachine = setup({
 
 /** A message in a state of rest starts a turn; behind a queue that an error left it waits for its place. */
 const sendAtRest = [
+  // It would stand in front of the one that is edited: nothing keeps it waiting.
+  {
+    guard: 'heldInterrupts',
+    target: '#chat.running.requesting',
+    actions: ['acceptMessage', 'startTurn', 'openAttempt'],
+  },
+  { guard: 'heldRejects', actions: 'refuseBusy' },
+  { guard: 'heldFull', actions: 'refuseQueueFull' },
+  { guard: 'held', target: '#chat.idle', actions: ['enqueue', 'leaveError'] },
   { guard: 'waiting', target: '#chat.running.requesting', actions: ['enqueue', 'promote', 'openAttempt'] },
   { target: '#chat.running.requesting', actions: ['acceptMessage', 'startTurn', 'openAttempt'] },
 ] as const;
+
+/** What rests has nothing to give up: what is asked anew begins at once. */
+const anewAtRest = {
+  edit: { target: '#chat.running.requesting', actions: ['rewind', 'acceptMessage', 'startTurn', 'openAttempt'] },
+  retry: { target: '#chat.running.requesting', actions: ['retryTurn', 'openAttempt'] },
+  clear: { actions: 'clear' },
+  promote: {
+    target: '#chat.running.requesting',
+    actions: ['changeQueue', 'promote', 'replyPromoted', 'openAttempt'],
+  },
+} as const;
+
+/** An edit waits for nothing: the turn ends with it, and nothing of the step that runs is kept. */
+const anewInTurn = {
+  edit: {
+    target: '#chat.running.requesting',
+    actions: ['settleAttempt', 'endTurnReplaced', 'rewind', 'acceptMessage', 'startTurn', 'openAttempt'],
+  },
+  retry: { actions: 'refuseBusy' },
+  clear: { actions: 'refuseBusy' },
+  queue: { actions: 'changeQueue' },
+} as const;
 
 /** The text that was shown is kept; then the next queued message has its turn. */
 const afterStop = [
@@ -152,9 +222,24 @@ const machine = chatMachine.createMachine({
         resume: { guard: 'more', target: 'running.requesting', actions: ['promote', 'openAttempt'] },
         stop: { actions: 'replyNotRunning' },
         passivate: 'passivating',
+        ...anewAtRest,
+        // The edit of the first message that waits is over, or took too long.
+        queue: [
+          { guard: 'goesOn', target: 'running.requesting', actions: ['changeQueue', 'promote', 'openAttempt'] },
+          { actions: 'changeQueue' },
+        ],
+        due: { guard: 'more', target: 'running.requesting', actions: ['promote', 'openAttempt'] },
       },
     },
-    failed: { on: { send: sendAtRest, stop: { actions: 'replyNotRunning' }, passivate: 'passivating' } },
+    failed: {
+      on: {
+        send: sendAtRest,
+        stop: { actions: 'replyNotRunning' },
+        passivate: 'passivating',
+        ...anewAtRest,
+        queue: { actions: 'changeQueue' },
+      },
+    },
     running: {
       initial: 'requesting',
       on: {
@@ -178,6 +263,8 @@ const machine = chatMachine.createMachine({
           { guard: 'retries', target: '.backingOff', actions: ['settleAttempt', 'scheduleRetry'] },
           { target: 'failed', actions: ['keepInterrupted', 'settleAttempt', 'endTurnFailed'] },
         ],
+        ...anewInTurn,
+        promote: { target: 'stopping', actions: ['changeQueue', 'replyNext', 'beginInterrupt'] },
       },
       states: {
         requesting: { on: { block: 'streaming' } },
@@ -194,6 +281,8 @@ const machine = chatMachine.createMachine({
         attemptEnded: afterStop,
         // The grace is over: the turn is settled without the provider's last word.
         due: afterStop,
+        ...anewInTurn,
+        promote: { actions: ['changeQueue', 'replyNext'] },
         stop: [{ guard: 'current', actions: 'replyStopping' }, { actions: 'replyNotRunning' }],
         send: [
           { guard: 'rejects', actions: 'refuseBusy' },

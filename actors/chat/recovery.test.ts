@@ -37,6 +37,7 @@ function record(change: Partial<ChatRecord>): ChatRecord {
     readNumber: 0,
     titleSource: null,
     contextTokens: null,
+    promptModel: null,
     nextNumber: 1,
     turn: TURN,
     queue: [],

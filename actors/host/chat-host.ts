@@ -12,7 +12,7 @@ import type { Position } from '../../protocol/position.ts';
 import { ChatActor, type ActorDeps } from '../chat/actor.ts';
 import type { Family } from '../chat/archive.ts';
 import { CommandRunner, refusal } from '../chat/command-runner.ts';
-import { parseChatArg } from '../chat/commands.ts';
+import { isChatCommandName, parseChatArg } from '../chat/commands.ts';
 import { ActorCounts, type EndReason } from '../chat/counts.ts';
 import type { CommandReply, Log, Principal } from '../ports.ts';
 import { traceField } from '../tracing.ts';
@@ -229,7 +229,7 @@ export class NodeChatHost implements ChatHost {
   async commandHere(principal: Principal, request: CommandRequest): Promise<CommandReply | Elsewhere> {
     if (this.#draining && this.#deps.isMine === undefined) return goesDown();
     if (request.name === 'chats.create') return createChat(this.#deps, principal, request);
-    if (!request.name.startsWith('chat.')) return refusal(errorBody('unknown_command'));
+    if (!isChatCommandName(request.name)) return refusal(errorBody('unknown_command'));
     const chat = parseChatArg(request.args);
     if (!chat.ok) return refusal(chat.error);
     for (let tries = 0; tries < HOST_LIMITS.triesMax; tries++) {

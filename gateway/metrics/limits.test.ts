@@ -40,6 +40,7 @@ const WIRE: Readonly<Record<keyof typeof LIMITS, Seen>> = {
   partsPerMessage: 'hit',
   queuedMessages: 'hit',
   queuedBytes: 'hit',
+  queueHoldMs: 'hit',
   inlinePartBytes: 'none',
   snapshotPieceBytes: 'parley_snapshot_pieces_total',
   partSliceBytes: 'none',

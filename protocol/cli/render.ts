@@ -135,7 +135,7 @@ export function renderMessage(message: Message, actions: Action[]): void {
 }
 
 /** The text of a message without its reasoning, sanitized. */
-export function messageText(message: Message): string {
+export function messageText(message: Pick<Message, 'parts'>): string {
   const texts = message.parts.map((part) => (part.type === 'text' && 'text' in part ? part.text : ''));
   return sanitize(texts.filter((text) => text !== '').join('\n\n'));
 }

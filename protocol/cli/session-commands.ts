@@ -1,36 +1,14 @@
 // What each command does. An error of the node comes out as the client library's; the session shows it as one line.
-import {
-  type ChatHandle,
-  type ChatId,
-  type Message,
-  type ParleyClient,
-  type Part,
-  parseUuid,
-} from '../client/index.ts';
+import { type ChatId, type Message, type Part, parseUuid } from '../client/index.ts';
 import { unreachable } from '../assert.ts';
 import { LIMITS } from '../limits.ts';
 import { Failure } from './connect.ts';
-import type { Action } from './action.ts';
-import { isWhole } from './render.ts';
 import { type Input, SLASH_HELP } from './slash.ts';
-import { listChats, transcript } from './transcript.ts';
+import { listChats, numbered } from './transcript.ts';
+import { type CommandHost, open } from './command-host.ts';
+import { runEdit } from './session-edits.ts';
 import { sanitizeLine } from './sanitize.ts';
-import type { Tone } from './wording.ts';
 import { withText } from '../parts.ts';
-
-/** What the commands need of the session that they run in. */
-export type CommandHost = {
-  readonly client: ParleyClient;
-  readonly handle: ChatHandle;
-  /** The ids of the last list, for `/open 2`. */
-  listed: readonly ChatId[];
-  print(actions: readonly Action[]): void;
-  say(tone: Tone, text: string): void;
-  send(text: string): Promise<void>;
-  /** Shows another chat; it is attached and its state is loaded. */
-  follow(handle: ChatHandle): void;
-  quit(): void;
-};
 
 const LISTED = 25;
 
@@ -63,6 +41,13 @@ export async function runCommand(session: CommandHost, input: Input): Promise<vo
       return;
     case 'stop':
       return stop(session);
+    case 'edit':
+    case 'fork':
+    case 'retry':
+    case 'clear':
+    case 'model':
+    case 'queue':
+      return runEdit(session, input);
     case 'help':
       return help(session);
     case 'quit':
@@ -98,19 +83,6 @@ async function list(session: CommandHost, archived: boolean): Promise<void> {
   session.print(listChats(chats, session.handle.id, Date.now()));
 }
 
-async function open(session: CommandHost, id: ChatId): Promise<void> {
-  if (id === session.handle.id) return session.follow(session.handle);
-  const handle: ChatHandle = session.client.chat(id);
-  handle.attach();
-  try {
-    await handle.until(({ chat, messages }) => chat !== null && messages.every(isWhole));
-  } catch (error) {
-    handle.detach();
-    throw error;
-  }
-  session.follow(handle);
-}
-
 /** A number of the last list, an id, or the beginning of one that was listed. */
 function choose({ listed }: CommandHost, which: string): ChatId {
   const number = /^\d{1,3}$/.test(which) ? Number(which) : 0;
@@ -126,7 +98,7 @@ async function history(session: CommandHost, count: number): Promise<void> {
   const { handle, client } = session;
   const { messages, hasMore } = await client.messages(handle.id, { limit: count });
   if (hasMore) session.say('dim', `… the last ${messages.length}:`);
-  session.print(transcript(await Promise.all(messages.map((message) => whole(session, message)))));
+  session.print(numbered(await Promise.all(messages.map((message) => whole(session, message)))));
 }
 
 /** The message with the texts of its large parts. */

@@ -2,7 +2,15 @@
 //
 // Invariants: exactly one chat is followed and shown; a command that is under way is counted, and the prompt comes back
 // when nothing is: no turn runs and no command waits for its reply.
-import type { ChatHandle, ChatId, ChatState, CommandId, ConnectionStatus, ParleyClient } from '../client/index.ts';
+import type {
+  ChatHandle,
+  ChatId,
+  ChatState,
+  CommandId,
+  ConnectionStatus,
+  ParleyClient,
+  Sent,
+} from '../client/index.ts';
 import { explain, Failure } from './connect.ts';
 import type { Display, Handlers } from './display.ts';
 import { writeJsonLines } from './json-lines.ts';
@@ -10,7 +18,8 @@ import type { Action } from './action.ts';
 import { opened, render, type Shown, waitingFor } from './render.ts';
 import { introduce } from './transcript.ts';
 import { parseInput } from './slash.ts';
-import { type CommandHost, runCommand } from './session-commands.ts';
+import type { CommandHost } from './command-host.ts';
+import { runCommand } from './session-commands.ts';
 import { describeLoss, type Tone } from './wording.ts';
 
 export type SessionOptions = {
@@ -97,8 +106,13 @@ export class Session implements CommandHost {
     this.#display.print([{ kind: 'line', tone, text }]);
   }
 
-  /** Sends a message. Its id is remembered before it goes out: its event may come before the reply. */
-  async send(text: string): Promise<void> {
+  send(text: string): Promise<void> {
+    const { id } = this.#handle;
+    return this.ask((command) => this.client.send(id, { text }, { id: command }));
+  }
+
+  /** The id of what is asked is remembered before it goes out: its event may come before the reply. */
+  async ask(command: (id: CommandId) => Promise<Sent>): Promise<void> {
     const id: CommandId = this.client.newCommandId();
     this.#typed.add(id);
     for (const old of this.#typed) {
@@ -106,7 +120,7 @@ export class Session implements CommandHost {
       this.#typed.delete(old);
     }
     const handle = this.#handle;
-    const sent = await this.client.send(handle.id, { text }, { id });
+    const sent = await command(id);
     await handle.reached(sent.position);
     if (!this.#options.oneByOne) return;
     await handle.until(

@@ -21,6 +21,21 @@ const CASES: readonly (readonly [line: string, input: Input])[] = [
   ['/help', { kind: 'help' }],
   ['/quit', { kind: 'quit' }],
   ['/exit', { kind: 'quit' }],
+  ['/edit hello  there', { kind: 'edit', number: null, text: 'hello  there' }],
+  ['/edit #12 hello', { kind: 'edit', number: 12, text: 'hello' }],
+  ['/fork', { kind: 'fork', number: null }],
+  ['/fork #3', { kind: 'fork', number: 3 }],
+  ['/retry', { kind: 'retry' }],
+  ['/clear', { kind: 'clear' }],
+  ['/model', { kind: 'model', model: null }],
+  ['/model claude', { kind: 'model', model: 'claude' }],
+  ['/queue', { kind: 'queue', what: { do: 'show' } }],
+  ['/queue hold 2', { kind: 'queue', what: { do: 'hold', at: 2 } }],
+  ['/queue release 1', { kind: 'queue', what: { do: 'release', at: 1 } }],
+  ['/queue delete 20', { kind: 'queue', what: { do: 'delete', at: 20 } }],
+  ['/queue send 1', { kind: 'queue', what: { do: 'send', at: 1 } }],
+  ['/queue edit 1 not  that', { kind: 'queue', what: { do: 'edit', at: 1, text: 'not  that' } }],
+  ['/queue order 2 1 3', { kind: 'queue', what: { do: 'order', places: [2, 1, 3] } }],
 ];
 
 describe('input', () => {
@@ -28,7 +43,10 @@ describe('input', () => {
     test(`[input] ${JSON.stringify(line)}`, () => expect(parseInput(line)).toEqual(input));
   }
 
-  for (const line of ['/', '/nope', '/open', '/rename', '/history x', '/history 0', '/history 201', '/quit now']) {
+  const WRONG = ['/', '/nope', '/open', '/rename', '/history x', '/history 0', '/history 201', '/quit now'];
+  const WRONG_EDITS = ['/edit', '/edit #3', '/fork 3', '/retry it', '/queue up', '/queue hold', '/queue hold x'];
+  const WRONG_QUEUES = ['/queue hold 1 2', '/queue edit 1', '/queue edit x y', '/queue order', '/queue order 1 x'];
+  for (const line of [...WRONG, ...WRONG_EDITS, ...WRONG_QUEUES]) {
     test(`[input] ${line} is refused with a sentence`, () => {
       const input = parseInput(line);
       expect(input.kind).toBe('wrong');

@@ -1,6 +1,9 @@
 // What a person types at the prompt: a message, or a command that begins with a slash.
 
+import { EDIT_HELP, parseEdit, type EditInput } from './slash-edits.ts';
+
 export type Input =
+  | EditInput
   | { readonly kind: 'nothing' }
   | { readonly kind: 'message'; readonly text: string }
   | { readonly kind: 'new'; readonly title: string | null }
@@ -24,12 +27,13 @@ export const SLASH_HELP: readonly string[] = [
   '/new [title]       open a new chat',
   '/list [archived]   your chats, the latest first; or those in the archive',
   '/open <n|id>       go on in a chat of the list',
-  `/history [n]       the last n messages (${HISTORY_DEFAULT})`,
+  `/history [n]       the last n messages (${HISTORY_DEFAULT}), with their numbers`,
   '/rename <title>    give this chat a title',
   '/read              everything in this chat counts as read, on all your devices',
   '/archive           archive this chat, and with it those below it',
   '/unarchive         bring it back',
   '/stop              stop the turn (as Ctrl-C does)',
+  ...EDIT_HELP,
   '/help              this list',
   '/quit              leave (Ctrl-C twice, Ctrl-D)',
   '//text             a message that begins with a slash',
@@ -71,8 +75,11 @@ function parseCommand(name: string, rest: string): Input {
       return rest === '' ? { kind: name } : wrong(`/${name} takes nothing behind it.`);
     case 'exit':
       return { kind: 'quit' };
-    default:
-      return wrong(`There is no command /${name}.`);
+    default: {
+      const edit = parseEdit(name, rest);
+      if (typeof edit === 'string') return wrong(edit);
+      return edit ?? wrong(`There is no command /${name}.`);
+    }
   }
 }
 

@@ -33,6 +33,11 @@ export function transcript(messages: readonly Message[]): Action[] {
   return actions;
 }
 
+/** As `transcript`, each message under its number. */
+export function numbered(messages: readonly Message[]): Action[] {
+  return messages.flatMap((message) => [line(`#${message.number}`), ...transcript([message])]);
+}
+
 /** One line per chat, numbered from 1 for `/open`. */
 export function listChats(chats: readonly ChatSummary[], current: ChatSummary['id'], nowMs: number): Action[] {
   if (chats.length === 0) return [line('no chats yet')];

@@ -100,13 +100,17 @@ export function chatArgs(chat: ChatId, rest: Args = {}): Args {
   return { chat: uuidToBytes(chat), ...rest };
 }
 
-/** Throws a `CommandError` for a text that no frame can carry: the server would know only that it is no frame. */
 export function sendArgs(chat: ChatId, { text, busy, model }: NewMessage): Args {
-  const content = typeof text === 'string' ? [{ type: 'text', text }] : text;
+  return chatArgs(chat, { content: contentArg(text), busy, model });
+}
+
+/** Throws a `CommandError` for a text that no frame can carry: the server would know only that it is no frame. */
+export function contentArg(text: NewMessage['text']): readonly TextPart[] {
+  const content = typeof text === 'string' ? [{ type: 'text' as const, text }] : text;
   if (content.some((part) => utf8Length(part.text) > LIMITS.scannedStringBytes)) {
     throw new CommandError(errorBody('too_large', `a text has at most ${LIMITS.scannedStringBytes} bytes`));
   }
-  return chatArgs(chat, { content, busy, model });
+  return content;
 }
 
 export function stopArgs(chat: ChatId, turn: TurnId): Args {

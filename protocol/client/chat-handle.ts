@@ -6,12 +6,13 @@
 import { unreachable } from '../assert.ts';
 import type { Action, Chat } from '../content.ts';
 import type { PositionedEvent } from '../events.ts';
-import type { ChatId, TurnId } from '../ids.ts';
+import type { ChatId, CommandId, TurnId } from '../ids.ts';
 import { comparePositions, type Position } from '../position.ts';
 import { Attachment, type AttachmentOptions, type AttachmentStatus, type ChatFrame } from './attachment.ts';
 import type { MessagePage, MessagesOptions, NewMessage, Sent, Stopped } from './calls.ts';
 import { EMPTY_CHAT_STATE, type ChatState } from './chat-state.ts';
 import { serveTools, type ClientTool } from './client-tools.ts';
+import type { Cleared, Edit, Fork, Forked, QueueChange, QueueChanged } from './edit-calls.ts';
 import { clientError, type ClientError } from './errors.ts';
 import { Listeners } from './listeners.ts';
 import { applyOlderPage, applyPartText, dismissRetracted } from './local.ts';
@@ -36,6 +37,13 @@ export type ChatCalls = {
   rename(chat: ChatId, title: string): Promise<Chat>;
   toolResult(chat: ChatId, answer: ToolAnswer): Promise<Answered>;
   answerApproval(chat: ChatId, answer: ApprovalAnswer): Promise<Answered>;
+  edit(chat: ChatId, edit: Edit): Promise<Sent>;
+  retry(chat: ChatId): Promise<Sent>;
+  fork(chat: ChatId, fork: Fork): Promise<Forked>;
+  clear(chat: ChatId): Promise<Cleared>;
+  setModel(chat: ChatId, model: string): Promise<Chat>;
+  promote(chat: ChatId, queued: CommandId): Promise<Sent>;
+  changeQueue(chat: ChatId, change: QueueChange): Promise<QueueChanged>;
   messages(chat: ChatId, options: MessagesOptions): Promise<MessagePage>;
   part(chat: ChatId, number: number, index: number): Promise<string>;
 };
@@ -204,6 +212,39 @@ export class ChatHandle {
    */
   serve(tools: readonly ClientTool[], onFault?: (error: unknown) => void): () => void {
     return serveTools(this, tools, onFault);
+  }
+
+  /** Puts another message in the place of one that a user has sent: it and all behind it leave, the queue stays. */
+  edit(edit: Edit): Promise<Sent> {
+    return this.#options.calls.edit(this.id, edit);
+  }
+
+  /** Has the last message of a user answered again. */
+  retry(): Promise<Sent> {
+    return this.#options.calls.retry(this.id);
+  }
+
+  /** A new chat that begins with the messages up to one. */
+  fork(fork: Fork): Promise<Forked> {
+    return this.#options.calls.fork(this.id, fork);
+  }
+
+  /** From here on the model sees nothing of what was before. */
+  clear(): Promise<Cleared> {
+    return this.#options.calls.clear(this.id);
+  }
+
+  setModel(model: string): Promise<Chat> {
+    return this.#options.calls.setModel(this.id, model);
+  }
+
+  /** Sends a message that waits now; what runs is interrupted. */
+  promote(queued: CommandId): Promise<Sent> {
+    return this.#options.calls.promote(this.id, queued);
+  }
+
+  changeQueue(change: QueueChange): Promise<QueueChanged> {
+    return this.#options.calls.changeQueue(this.id, change);
   }
 
   // ------------------------------------------------------------------------------------- for the client only

@@ -11,6 +11,7 @@ import { uuidV7, type ChatId, type CommandId, type TokenId, type TurnId } from '
 import { LIMITS } from '../limits.ts';
 import * as access from './access-calls.ts';
 import * as calls from './calls.ts';
+import * as edits from './edit-calls.ts';
 import { ChatHandle, type HandleOptions } from './chat-handle.ts';
 import { Connection, type CredentialSource } from './connection.ts';
 import {
@@ -225,6 +226,40 @@ export class ParleyClient {
     return calls.readResult(result, tools.parseAnswered);
   }
 
+  /** Puts another message in the place of one that a user has sent; what was behind it leaves the chat, the queue stays. */
+  edit(chat: ChatId, edit: edits.Edit, options: CommandOptions = {}): Promise<calls.Sent> {
+    return edits.editMessage(this.#commandOf(options), chat, edit);
+  }
+
+  /** Has the last message of a user answered again; what was answered before leaves the chat. */
+  retry(chat: ChatId, options: CommandOptions = {}): Promise<calls.Sent> {
+    return edits.retryTurn(this.#commandOf(options), chat);
+  }
+
+  /** A new chat that begins with the messages up to one; the chat itself stays as it is. */
+  fork(chat: ChatId, fork: edits.Fork, options: CommandOptions = {}): Promise<edits.Forked> {
+    return edits.forkChat(this.#commandOf(options), chat, fork);
+  }
+
+  /** From here on the model sees nothing of what was before; people do. */
+  clear(chat: ChatId, options: CommandOptions = {}): Promise<edits.Cleared> {
+    return edits.clearChat(this.#commandOf(options), chat);
+  }
+
+  /** The model of the next turn and the ones behind it. */
+  setModel(chat: ChatId, model: string, options: CommandOptions = {}): Promise<Chat> {
+    return edits.setModel(this.#commandOf(options), chat, model);
+  }
+
+  /** Sends a message that waits now: what runs is interrupted, and keeps what it has shown. */
+  promote(chat: ChatId, queued: CommandId, options: CommandOptions = {}): Promise<calls.Sent> {
+    return edits.promoteQueued(this.#commandOf(options), chat, queued);
+  }
+
+  changeQueue(chat: ChatId, change: edits.QueueChange, options: CommandOptions = {}): Promise<edits.QueueChanged> {
+    return edits.changeQueue(this.#commandOf(options), chat, change);
+  }
+
   /** Replaces all labels. */
   setLabels(chat: ChatId, labels: Readonly<Record<string, string>>, options: CommandOptions = {}): Promise<Chat> {
     return this.#chatCommand('chat.set_labels', calls.chatArgs(chat, { labels }), options);
@@ -283,6 +318,10 @@ export class ParleyClient {
   /** Ends the sessions that came with it, on all nodes. */
   revokeToken(id: TokenId): Promise<void> {
     return access.revokeToken(this, id);
+  }
+
+  #commandOf(options: CommandOptions): (name: string, args: Args) => Promise<unknown> {
+    return (name, args) => this.command(name, args, options);
   }
 
   async #chatCommand(name: string, args: Args, options: CommandOptions): Promise<Chat> {

@@ -28,6 +28,7 @@ export type {
 } from './calls.ts';
 export type { ClientTool, ToolContext } from './client-tools.ts';
 export type { Answered, ApprovalAnswer, ToolAnswer, ToolDeclaration } from './tool-calls.ts';
+export type { Cleared, Edit, Fork, Forked, QueueChange, QueueChanged } from './edit-calls.ts';
 export type { MadeToken, NewToken, TokenCursor, TokenPage } from './access-calls.ts';
 export { ClientError, CommandError, type ClientErrorKind } from './errors.ts';
 export type { ClientClock, ClientRandom, WebSocketConstructor, WebSocketLike } from './environment.ts';

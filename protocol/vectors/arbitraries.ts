@@ -143,6 +143,7 @@ const queued: fc.Arbitrary<QueuedMessage> = fc.record(
     created_by: text,
     created_at: uint,
     steer: fc.constant(true as const),
+    held_until: uint,
   },
   { requiredKeys: ['id', 'parts', 'created_by', 'created_at'] },
 );

@@ -318,6 +318,10 @@ const EVENTS: readonly (readonly [string, ChatEvent])[] = [
   ['rewind', { kind: 'rewind', from: 3, to: 7 }],
   ['queue', { kind: 'queue', queue: [QUEUED] }],
   ['queue with a message that steers', { kind: 'queue', queue: [{ ...QUEUED, steer: true }] }],
+  [
+    'queue whose first message is held for an edit',
+    { kind: 'queue', queue: [{ ...QUEUED, held_until: NOW_MS + 300_000 }] },
+  ],
   ['queue, empty', { kind: 'queue', queue: [] }],
   ['turn started', { kind: 'turn', type: 'started', turn: TURN, model: 'scripted' }],
   ['turn ended', { kind: 'turn', type: 'ended', turn: TURN, outcome: 'completed', error: null }],

@@ -87,7 +87,11 @@ export class Stage {
       clock: this.clock,
       random: this.random,
       store: this.store,
-      models: { defaultId: 'm', find: (id) => (id === 'm' && this.isSetUp ? this.#binding() : null), list: () => [] },
+      models: {
+        defaultId: 'm',
+        find: (id) => ((id === 'm' || id === 'n') && this.isSetUp ? this.#binding(id) : null),
+        list: () => [],
+      },
       settings: { ...CHAT_DEFAULTS, mergeWindowMs: 0, silenceTimeoutMs: 5_000 },
       log,
       host: HOST_DEFAULTS,
@@ -133,7 +137,7 @@ export class Stage {
     return settle();
   }
 
-  #binding(): ModelBinding {
+  #binding(id: string): ModelBinding {
     return {
       client: {
         stream: (request, sink, signal) =>
@@ -141,7 +145,7 @@ export class Stage {
         cancel: (ref) => void this.cancelled.push(ref),
       },
       provider: 'test',
-      providerModel: 'test-1',
+      providerModel: id === 'm' ? 'test-1' : 'test-2',
       maxOutputTokens: 100,
       contextWindow: this.contextWindow,
       compactionPercent: null,

@@ -80,8 +80,7 @@ export function findMessage(row: ChatRow | undefined, which: number | 'last user
   const found = seenByUsers(row).findLast(({ number, role }) =>
     which === 'last user' ? role === 'user' : number === which,
   );
-  if (found === undefined) return null;
-  return { number: found.number, role: found.role, inPrompt: promptRows(row).includes(found) };
+  return found === undefined ? null : { number: found.number, role: found.role };
 }
 
 export function isPromptEmpty(row: ChatRow | undefined): boolean {

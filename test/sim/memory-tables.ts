@@ -16,6 +16,7 @@ export type ChatRow = {
   readNumber: number;
   titleSource: TitleSource | null;
   contextTokens: number | null;
+  promptModel: string | null;
   /** The owner's place in the feed at the last change that shows in a summary; no two chats have the same. */
   feedSeq: number;
   epoch: Epoch;

@@ -106,6 +106,7 @@ function applyPatch(row: ChatRow, patch: ChatPatch): void {
   if (wakeAtMs !== undefined) row.wakeAtMs = wakeAtMs;
   if (patch.titleSource !== undefined) row.titleSource = patch.titleSource;
   if (patch.contextTokens !== undefined) row.contextTokens = patch.contextTokens;
+  if (patch.promptModel !== undefined) row.promptModel = patch.promptModel;
 }
 
 /** Who takes the chats over, and how many commands each record holds at most. */
@@ -128,7 +129,7 @@ export function activate(tables: MemoryTables, { chat, viewer }: Activation, tak
 
 function recordOf(tables: MemoryTables, row: ChatRow, sealed: Position | null, commandsMax: number): ChatRecord {
   const { chat, systemPrompt, fixedSystem, epoch, nextNumber, readNumber, turn, queue, wakeAtMs } = row;
-  const { titleSource, contextTokens } = row;
+  const { titleSource, contextTokens, promptModel } = row;
   const commands = [...tables.commands.values()]
     .filter((command) => command.chat === chat.id)
     .map((command) => command.row)
@@ -143,6 +144,7 @@ function recordOf(tables: MemoryTables, row: ChatRow, sealed: Position | null, c
     readNumber,
     titleSource,
     contextTokens,
+    promptModel,
     turn,
     queue,
     openAttempts: [...tables.attempts.values()]
@@ -211,6 +213,7 @@ const EMPTY_ROW = {
   nextNumber: 1,
   readNumber: 0,
   contextTokens: null,
+  promptModel: null,
   feedSeq: 0,
   epoch: 0 as Epoch,
   ownerNode: null,

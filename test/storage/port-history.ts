@@ -2,10 +2,11 @@
 // memory.
 
 import { expect, test } from 'vitest';
-import type { ChatStore, NewMessage, Principal } from '../../actors/ports.ts';
-import type { ChatId, OwnerId } from '../../protocol/ids.ts';
+import { queueRows } from '../../actors/chat/queue.ts';
+import type { ChatStore, NewMessage, Principal, QueuedItem } from '../../actors/ports.ts';
+import type { ChatId, CommandId, OwnerId } from '../../protocol/ids.ts';
 import type { Position } from '../../protocol/position.ts';
-import { at, createTaken, intentOf, messageOf, valueOf } from './fixture.ts';
+import { at, createTaken, intentOf, messageOf, newId, NOW_MS, takeChat, valueOf } from './fixture.ts';
 
 const COMMITTED = { outcome: 'committed' };
 
@@ -14,6 +15,7 @@ export function historyPort(store: () => ChatStore): void {
   const history = new History(store);
   rewinds(store, history);
   prompts(store, history);
+  waiting(store);
 }
 
 /** What the tests do to chats of their own. */
@@ -118,16 +120,44 @@ function prompts(store: () => ChatStore, history: History): void {
     });
     const find = async (which: number | 'last user'): Promise<unknown> =>
       valueOf(await store().findMessage(chat, which));
-    expect(await find(1)).toEqual({ number: 1, role: 'user', inPrompt: false });
-    expect(await find(2)).toEqual({ number: 2, role: 'assistant', inPrompt: false });
-    expect(await find(4)).toEqual({ number: 4, role: 'user', inPrompt: true });
+    expect(await find(1)).toEqual({ number: 1, role: 'user' });
+    expect(await find(2)).toEqual({ number: 2, role: 'assistant' });
+    expect(await find(4)).toEqual({ number: 4, role: 'user' });
     expect(await find(5)).toBe(null);
     expect(await find(9)).toBe(null);
-    expect(await find('last user')).toEqual({ number: 4, role: 'user', inPrompt: true });
+    expect(await find('last user')).toEqual({ number: 4, role: 'user' });
     await history.rewind(chat, 2, at(1, 20));
     expect(await find(4)).toBe(null);
-    expect(await find('last user')).toEqual({ number: 1, role: 'user', inPrompt: true });
+    expect(await find('last user')).toEqual({ number: 1, role: 'user' });
     await history.rewind(chat, 1, at(1, 21));
     expect(await find('last user')).toBe(null);
+  });
+}
+
+function waiting(store: () => ChatStore): void {
+  const queued = (text: string): QueuedItem => ({
+    id: newId<CommandId>(),
+    parts: [{ type: 'text', text }],
+    created_by: 'ada',
+    created_at: NOW_MS,
+  });
+
+  test('[P3] the queue is put in another order, edited and held by taking out and putting in again', async () => {
+    const { chat } = await createTaken(store());
+    const [a, b, c] = [queued('a'), queued('b'), queued('c')] as const;
+    await store().commit(intentOf(chat, 1, { enqueue: [a, b, c] }));
+    const held = { ...c, held_until: NOW_MS + 5_000 };
+    const edited = { ...a, parts: [{ type: 'text', text: 'better' }] } as const;
+    const rows = queueRows([a, b, c], [held, edited, b]);
+    expect(await store().commit(intentOf(chat, 1, rows))).toEqual(COMMITTED);
+    expect((await takeChat(store(), chat)).queue).toEqual([held, edited, b]);
+  });
+
+  test('[P8] a chat knows the model of its latest request', async () => {
+    const { chat } = await createTaken(store());
+    await store().commit(intentOf(chat, 1, { patch: { promptModel: 'm2' } }));
+    expect((await takeChat(store(), chat)).promptModel).toBe('m2');
+    await store().commit(intentOf(chat, 2, { patch: { nextNumber: 5 } }));
+    expect((await takeChat(store(), chat)).promptModel).toBe('m2');
   });
 }

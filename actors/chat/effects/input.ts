@@ -9,6 +9,7 @@ import type { Random } from '../../ports.ts';
 import type { TurnRecord } from '../../turn-ports.ts';
 import type { Draft } from '../draft.ts';
 import type { EndedAttempt } from '../ended-attempt.ts';
+import type { Queue } from '../queue.ts';
 import type { Recovered } from '../recovery.ts';
 
 export type SendInput = {
@@ -30,8 +31,22 @@ export type EffectInput = {
   /** Of the command that asked for this; null: of none. */
   readonly trace: TraceParent | null;
   readonly ended: EndedAttempt | null;
+  /** From which number on messages are to leave. */
+  readonly rewindFrom: number | null;
+  /** The queue as somebody wants it, and until when one of it is held for that one. */
+  readonly queueChange: { readonly queue: Queue; readonly heldUntilMs: number | null } | null;
   readonly recovered: Recovered | null;
 };
+
+/** What most transitions draw from nothing of. */
+export const NO_INPUT = {
+  send: null,
+  trace: null,
+  ended: null,
+  recovered: null,
+  rewindFrom: null,
+  queueChange: null,
+} as const;
 
 /** Adds to the draft and does nothing else. */
 export type Effect = (draft: Draft, input: EffectInput) => void;

@@ -32,7 +32,7 @@ export function acceptMessage(draft: Draft, item: QueuedMessage): Position {
   return position;
 }
 
-const EMPTY_MESSAGE = {
+export const EMPTY_MESSAGE = {
   visibility: 'both',
   provider: null,
   createdBy: null,

@@ -23,11 +23,36 @@ export const QUEUE_EFFECTS = {
     const [head, ...rest] = draft.state.queue;
     const item = must(head, 'only a queue with messages is promoted');
     draft.requireUnarchived = true;
-    draft.dequeue.push(item.id);
+    // Whoever edited it did not come back.
+    if (item.held_until !== undefined) draft.limits.push('queueHoldMs');
     draft.change({ queue: rest });
     draft.push({ kind: 'queue', queue: rest });
     acceptMessage(draft, item);
     startTurn(draft, item.id, item.trace ?? null);
+  },
+  changeQueue(draft, input) {
+    const { queue, heldUntilMs } = must(input.queueChange, 'the machine was given a queue');
+    draft.requireUnarchived = true;
+    draft.change({ queue });
+    const position = draft.push({ kind: 'queue', queue });
+    draft.reply = { ok: true, result: { position: wirePosition(position), held_until: heldUntilMs } };
+  },
+  /** Behind `changeQueue`: its first message waits for nothing but the end of what runs. */
+  replyNext(draft) {
+    const { id } = must(draft.state.queue[0], 'it was put in front');
+    const position = draft.lastPosition();
+    draft.reply = {
+      ok: true,
+      result: { outcome: 'queued', turn: uuidToBytes(id), position: wirePosition(position) },
+    };
+  },
+  /** Behind `promote`. */
+  replyPromoted(draft) {
+    const { number, id, position } = must(draft.messages.at(-1), 'its message was accepted');
+    draft.reply = {
+      ok: true,
+      result: { outcome: 'started', number, turn: uuidToBytes(id), position: wirePosition(position) },
+    };
   },
   refuseBusy(draft) {
     draft.reply = { ok: false, error: errorBody('busy') };
@@ -48,7 +73,6 @@ function enqueue(draft: Draft, send: SendInput, place: 'first' | 'last'): void {
   const queue = place === 'first' ? [item, ...draft.state.queue] : [...draft.state.queue, item];
   draft.requireUnarchived = true;
   setModel(draft, send.model);
-  (place === 'first' ? draft.enqueueFirst : draft.enqueue).push(item);
   draft.change({ queue });
   const position = draft.push({ kind: 'queue', queue });
   draft.reply = {

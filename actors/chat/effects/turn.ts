@@ -99,6 +99,7 @@ export function startTurn(draft: Draft, id: CommandId, trace: TraceParent | null
 }
 
 function openAttempt(draft: Draft, input: EffectInput): void {
+  askModel(draft);
   const openedAt = draft.nextPosition();
   const turn = { ...turnOf(draft), attempt: turnOf(draft).attempt + 1, retry: null, openedAt };
   const { id, step, attempt, model } = turn;
@@ -117,6 +118,15 @@ function openAttempt(draft: Draft, input: EffectInput): void {
     draft.change({ fixedSystem: systemPrompt(input.deploymentPrompt, draft.state.systemPrompt) });
   }
   draft.push({ kind: 'step', type: 'started', turn: id, step, attempt });
+}
+
+/** What another model has cached is of no use to this one (P8). */
+function askModel(draft: Draft): void {
+  const { model } = turnOf(draft);
+  const before = draft.state.promptModel;
+  if (before === model) return;
+  if (before !== null) draft.push({ kind: 'fork', reason: 'model' });
+  draft.change({ promptModel: model });
 }
 
 function settleAttempt(draft: Draft, ended: EndedAttempt): void {
