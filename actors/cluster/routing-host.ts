@@ -14,7 +14,7 @@ import { must } from '../../protocol/assert.ts';
 import { parseError, parseQueued } from '../../protocol/wire-content.ts';
 import type { QueuedMessage } from '../../protocol/content.ts';
 import { refusal } from '../chat/command-runner.ts';
-import { parseChatArg } from '../chat/commands.ts';
+import { isChatCommandName, parseChatArg } from '../chat/commands.ts';
 import type { Attached, ChatHost, CommandRequest, Follower, QueryResult } from '../host/api.ts';
 import { attachTo, SEES_ALL, type AttachSource } from '../host/attach.ts';
 import type { Elsewhere, NodeChatHost } from '../host/chat-host.ts';
@@ -68,7 +68,7 @@ export class RoutingHost implements ChatHost {
     const { local } = this.#parts;
     const chat = parseChatArg(request.args);
     // What is about no chat of its own is done by whoever is asked; what is no command is refused by the same.
-    if (!request.name.startsWith('chat.') || !chat.ok) return local.command(principal, request);
+    if (!isChatCommandName(request.name) || !chat.ok) return local.command(principal, request);
     let maybeDone = false;
     const reply = await this.#route<CommandReply>(
       chat.value,
