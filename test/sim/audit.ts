@@ -9,6 +9,7 @@ import type { ChatStore, CommandReply, ModelRequest, Principal, PromptItem } fro
 import type { Authenticate } from '../../gateway/authentication.ts';
 import { decodeServerMessage, encodeReply } from '../../protocol/codec.ts';
 import type { Chat, QueuedMessage } from '../../protocol/content.ts';
+import { isPassing } from '../../loadtest/check/passing.ts';
 import type { ErrorCode } from '../../protocol/errors.ts';
 import type { ChatEvent, LiveTurn } from '../../protocol/events.ts';
 import { uuidFromBytes, type ChatId, type Epoch, type OwnerId } from '../../protocol/ids.ts';
@@ -28,21 +29,6 @@ export type Violation = {
   readonly step: number;
   readonly trace: readonly string[];
 };
-
-/** Refusals of the moment: they say nothing of an earlier try. */
-const PASSING: ReadonlySet<ErrorCode> = new Set([
-  'unavailable',
-  'shutting_down',
-  'unknown_outcome',
-  'internal',
-  'too_many',
-  'rate_limited',
-  'token_expired',
-]);
-
-export function isPassing(code: ErrorCode): boolean {
-  return PASSING.has(code);
-}
 
 /** What a set of runs must have met, or it has looked at nothing. */
 export const SIGHTS = [

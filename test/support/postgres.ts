@@ -33,6 +33,8 @@ export type TestServer = {
   readonly url: string;
   /** Of the server's first process; null when it is not ours. */
   readonly pid: number | null;
+  /** Ends it as an operator would in a hurry (every connection with it), and starts it again; null when it is not ours. */
+  readonly restart: (() => Promise<void>) | null;
   stop(): Promise<void>;
 };
 
@@ -46,7 +48,8 @@ const PASSWORD = 'parley test';
 /** Starts a server, or takes the one of TEST_DATABASE_URL. Fails with what the server said. */
 export async function start(): Promise<TestServer> {
   const given = process.env['TEST_DATABASE_URL'];
-  if (given !== undefined && given !== '') return { url: given, pid: null, stop: () => Promise.resolve() };
+  if (given !== undefined && given !== '')
+    return { url: given, pid: null, restart: null, stop: () => Promise.resolve() };
   const folder = mkdtempSync(join(reachableTemporaryFolder(), 'parley-postgres-'));
   try {
     chmodSync(folder, 0o755);
@@ -68,10 +71,20 @@ export async function start(): Promise<TestServer> {
       'C',
       '--no-sync',
     ]);
-    const server = await launch(join(binaries, 'postgres'), data, port);
-    const guard = guardAgainstOrphans(must(server.pid, 'it was started'), folder);
+    const program = join(binaries, 'postgres');
+    const up = async (): Promise<Started> => {
+      const server = await launch(program, data, port);
+      return { server, guard: guardAgainstOrphans(must(server.pid, 'it was started'), folder), folder };
+    };
+    let started = await up();
+    const restart = async (): Promise<void> => {
+      // The guard would take the folder away with the server.
+      started.guard.kill('SIGKILL');
+      await end(started.server, 'SIGINT');
+      started = await up();
+    };
     const url = `postgres://${USER}:${encodeURIComponent(PASSWORD)}@127.0.0.1:${port}/postgres`;
-    return { url, pid: server.pid ?? null, stop: () => stop({ server, guard, folder }) };
+    return { url, pid: started.server.pid ?? null, restart, stop: () => stop(started) };
   } catch (error) {
     rmSync(folder, { recursive: true, force: true });
     throw error;
@@ -222,12 +235,15 @@ function guardAgainstOrphans(pid: number, folder: string): ChildProcess {
 type Started = { readonly server: ChildProcess; readonly guard: ChildProcess; readonly folder: string };
 
 async function stop({ server, guard, folder }: Started): Promise<void> {
-  if (server.exitCode === null && server.signalCode === null) {
-    const closed = once(server, 'close');
-    // Immediate shutdown: nobody will ever start on this data again.
-    server.kill('SIGQUIT');
-    await closed;
-  }
+  // Immediate shutdown: nobody will ever start on this data again.
+  await end(server, 'SIGQUIT');
   rmSync(folder, { recursive: true, force: true });
   guard.kill('SIGKILL');
+}
+
+async function end(server: ChildProcess, signal: 'SIGINT' | 'SIGQUIT'): Promise<void> {
+  if (server.exitCode !== null || server.signalCode !== null) return;
+  const closed = once(server, 'close');
+  server.kill(signal);
+  await closed;
 }
