@@ -1,10 +1,20 @@
 // From options to a connected client, or one sentence that says what is wrong.
-import { ClientError, CommandError, ParleyClient, type Chat, type ChatHandle } from '../client/index.ts';
+import {
+  ClientError,
+  CommandError,
+  ParleyClient,
+  type Chat,
+  type ChatHandle,
+  type NewChat,
+  type ToolDeclaration,
+} from '../client/index.ts';
 import { findNode } from './local-node.ts';
-import type { ChatChoice, Options, Target } from './options.ts';
+import type { Options, Target } from './options.ts';
 import { sanitizeLine } from './sanitize.ts';
 import { describeError } from './wording.ts';
 
+/** A call of a tool asks for an approval, and nobody is there to give it. */
+export const EXIT_UNANSWERED = 3;
 export const EXIT_TIMEOUT = 124;
 /** 128 + SIGINT, as shells do. */
 export const EXIT_INTERRUPTED = 130;
@@ -47,12 +57,13 @@ export async function connect(target: Target): Promise<ParleyClient> {
   return client;
 }
 
-/** The chat that was asked for, attached and with its state loaded. */
+/** The chat that was asked for, attached and with its state loaded; a new one with the `tools`. */
 export async function openChat(
   client: ParleyClient,
   options: Pick<Options, 'chat' | 'model' | 'title'>,
+  tools: readonly ToolDeclaration[],
 ): Promise<ChatHandle> {
-  const handle = client.chat(await chatId(client, options.chat, options));
+  const handle = client.chat(await chatId(client, options, tools));
   handle.attach();
   await handle.until(({ chat }) => chat !== null);
   return handle;
@@ -67,8 +78,8 @@ export function explain(error: unknown): string {
 
 async function chatId(
   client: ParleyClient,
-  choice: ChatChoice,
-  { model, title }: Pick<Options, 'model' | 'title'>,
+  { chat: choice, model, title }: Pick<Options, 'chat' | 'model' | 'title'>,
+  tools: readonly ToolDeclaration[],
 ): Promise<Chat['id']> {
   switch (choice.kind) {
     case 'id':
@@ -79,9 +90,25 @@ async function chatId(
       return chat.id;
     }
     case 'new':
-      return (await client.createChat({ ...(model === null ? {} : { model }), ...(title === null ? {} : { title }) }))
-        .id;
+      return (await client.createChat(newChat({ model, title, tools }))).id;
   }
+}
+
+/** What is null or empty is left out. */
+export function newChat({
+  model = null,
+  title,
+  tools,
+}: {
+  readonly model?: string | null;
+  readonly title: string | null;
+  readonly tools: readonly ToolDeclaration[];
+}): NewChat {
+  return {
+    ...(model === null ? {} : { model }),
+    ...(title === null ? {} : { title }),
+    ...(tools.length === 0 ? {} : { tools }),
+  };
 }
 
 /** Read anew for each connection: a node that was started again may have written another one. */

@@ -1,5 +1,6 @@
 // The interactive session: starts it, and ends when the person leaves or the connection ends for good.
 import { connect, explain, Failure, openChat } from './connect.ts';
+import { declaredTools } from './local-tools.ts';
 import { QuietDisplay, type Handlers } from './display.ts';
 import type { Options } from './options.ts';
 import { Screen } from './screen.ts';
@@ -20,7 +21,7 @@ export async function runInteractive(options: Options, terminal: Terminal): Prom
   const client = await connect(options.target);
   let session: Session | null = null;
   try {
-    const handle = await openChat(client, options);
+    const handle = await openChat(client, options, options.tools ? declaredTools({ isPersonThere: true }) : []);
     session = new Session({
       client,
       handle,
@@ -32,6 +33,7 @@ export async function runInteractive(options: Options, terminal: Terminal): Prom
       writeJson: options.json ? (line) => void terminal.output.write(line) : null,
       // A pipe says one thing after the other; at a terminal one may speak while the model does.
       oneByOne: !terminal.input.isTTY || options.json,
+      offersTools: options.tools,
     });
     await session.ended;
   } catch (error) {

@@ -12,12 +12,17 @@ import {
   type TurnEnd,
   type TurnId,
 } from '../client/index.ts';
-import { connect, EXIT_INTERRUPTED, Failure, openChat } from './connect.ts';
+import { unreachable } from '../assert.ts';
+import { fitColumns } from './columns.ts';
+import { connect, EXIT_INTERRUPTED, explain, Failure, openChat } from './connect.ts';
+import type { Action } from './action.ts';
 import { writeJsonLines } from './json-lines.ts';
+import { declaredTools, localTools } from './local-tools.ts';
 import type { Options } from './options.ts';
-import { Printer } from './printer.ts';
-import { isWhole, messageText, opened, render } from './render.ts';
+import { CALL_MARK, Printer } from './printer.ts';
+import { isWhole, messageText, opened, type Own, render } from './render.ts';
 import type { Style } from './style.ts';
+import { watchCalls } from './unattended.ts';
 import { describeEnd, describeError, describeLoss, describeRetry, type Line } from './wording.ts';
 
 export type Streams = {
@@ -31,14 +36,21 @@ export type Streams = {
   readonly signal: AbortSignal;
 };
 
+const NOTHING_OWN: Own = { typed: new Set(), tools: new Set(), isPersonThere: false };
+/** Of a line that says what the model has called. */
+const CALL_COLUMNS = 120;
 /** How long Ctrl-C waits for the server to take the stop. */
 const STOP_MS = 2_000;
 
 export async function runOneShot(options: Options & { readonly message: string }, streams: Streams): Promise<void> {
   const client = await withSignal(connect(options.target), streams.signal);
   try {
-    const handle = await withSignal(openChat(client, options), streams.signal);
+    const declared = options.tools ? declaredTools({ isPersonThere: false }) : [];
+    const handle = await withSignal(openChat(client, options, declared), streams.signal);
     const signal = AbortSignal.any([streams.signal, tellConnection(client, streams)]);
+    if (options.tools) {
+      handle.serve(localTools(null), (fault) => streams.say({ tone: 'error', text: explain(fault) }));
+    }
     if (options.json) writeJsonLines(client, handle, streams.write);
     else if (streams.isTerminal) streamReply(handle, streams);
     await exchange(client, handle, options, { ...streams, signal });
@@ -62,8 +74,10 @@ async function exchange(
   const sent = await withSignal(client.send(handle.id, { text: options.message }), streams.signal);
   if (sent.outcome === 'queued') streams.say({ tone: 'dim', text: 'queued behind the turn that runs' });
   const over = handle.until((state) => ends.has(sent.turn) || isOver(state, sent.turn, sent.position));
+  const served = new Set(options.tools ? declaredTools({ isPersonThere: false }).map(({ name }) => name) : []);
+  const vain = watchCalls(handle, sent.turn, { approve: options.approve, served }, streams.say);
   try {
-    await withSignal(over, streams.signal);
+    await withSignal(over, AbortSignal.any([streams.signal, vain]));
   } catch (error) {
     if (error instanceof Failure && error.exitCode === EXIT_INTERRUPTED) await stop(client, handle, sent.turn);
     throw error;
@@ -108,18 +122,40 @@ function replyText({ messages }: ChatState, turn: TurnId): string {
 function streamReply(handle: ChatHandle, { write, say, style }: Streams): void {
   const printer = new Printer(style);
   let shown = opened(handle.state);
-  const own = new Set<string>();
-  handle.subscribe(() => {
-    const rendered = render(shown, handle.state, own);
-    shown = rendered.shown;
-    for (const action of rendered.actions) {
-      if (action.kind === 'line') {
-        if (action.tone === 'user') continue;
+  /** The call that is being written. */
+  let call: string | null = null;
+  const show = (action: Action): void => {
+    switch (action.kind) {
+      case 'line':
+        if (action.tone === 'user') return;
         write(printer.endLine());
         // How the turn ended is said once, when all is over.
         if (action.tone !== 'error') say(action);
-      } else if (!('block' in action) || action.block === 'text') write(printer.print([action]));
+        return;
+      case 'call':
+        call = `${CALL_MARK}${action.label} `;
+        return;
+      case 'begin':
+        if (action.block === 'text') write(printer.print([action]));
+        return;
+      case 'stream':
+        if (action.block === 'text') write(printer.print([action]));
+        else if (call !== null) call += action.text;
+        return;
+      case 'end':
+        write(printer.endLine());
+        if (call !== null) say({ tone: 'dim', text: fitColumns(call, CALL_COLUMNS) });
+        call = null;
+        return;
+      default:
+        return unreachable(action);
     }
+  };
+  // Which approvals are asked for, and what becomes of them, is said by whoever answers for the person.
+  handle.subscribe(() => {
+    const rendered = render(shown, handle.state, NOTHING_OWN);
+    shown = rendered.shown;
+    for (const action of rendered.actions) show(action);
   });
 }
 

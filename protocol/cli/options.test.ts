@@ -24,6 +24,8 @@ describe('options', () => {
       model: null,
       title: null,
       timeoutMs: null,
+      tools: false,
+      approve: null,
     });
   });
 
@@ -31,6 +33,7 @@ describe('options', () => {
     expect(options(['-m', 'hi', '--json', '--model', 'm', '--title', 't', '--timeout', '1.5']).timeoutMs).toBe(1500);
     expect(options(['--chat', ID.toUpperCase()]).chat).toEqual({ kind: 'id', id: ID });
     expect(options(['--last']).chat).toEqual({ kind: 'last' });
+    expect(options(['--tools', '-m', 'hi', '--approve', 'none'])).toMatchObject({ tools: true, approve: 'none' });
     expect(options(['--url', 'http://127.0.0.1:1', '--token', 't', '--data-dir', 'd']).target).toEqual({
       url: 'ws://127.0.0.1:1/v1/ws',
       token: 't',
@@ -56,6 +59,8 @@ describe('options', () => {
     expect(faults(['--chat', 'x', '--timeout', '0']).split('\n')).toHaveLength(2);
     expect(faults(['--chat', ID, '--last'])).toMatch(/one of/);
     expect(faults(['--chat', ID, '--model', 'm'])).toMatch(/--model is for a new chat/);
+    expect(faults(['--approve', 'all'])).toMatch(/--approve needs --message/);
+    expect(faults(['-m', 'hi', '--approve', 'some'])).toMatch(/all or none/);
     expect(faults(['--title', 'x'.repeat(201)])).toMatch(/200 characters/);
   });
 });

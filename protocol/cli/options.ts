@@ -26,6 +26,10 @@ export type Options = {
   readonly title: string | null;
   /** For one message: how long to wait for the reply. Null: as long as it takes. */
   readonly timeoutMs: number | null;
+  /** Offer the tools of this terminal to the model. */
+  readonly tools: boolean;
+  /** For one message: the answer to every approval that is asked for. Null: nobody is there to give it. */
+  readonly approve: 'all' | 'none' | null;
 };
 
 export type Parsed =
@@ -49,6 +53,8 @@ const SCHEMA = {
   model: { type: 'string' },
   title: { type: 'string' },
   timeout: { type: 'string' },
+  tools: { type: 'boolean' },
+  approve: { type: 'string' },
   url: { type: 'string' },
   token: { type: 'string' },
   'data-dir': { type: 'string' },
@@ -78,15 +84,18 @@ export function parseOptions(args: readonly string[], environment: Environment):
     model: values.model ?? null,
     title: values.title ?? null,
     timeoutMs: values.timeout === undefined ? null : parseSeconds(values.timeout, faults),
+    tools: values.tools ?? false,
+    approve: values.approve === undefined ? null : parseApprove(values.approve, faults),
   };
   faults.push(...misfits(options));
   return faults.length > 0 ? { kind: 'faults', faults } : { kind: 'options', options };
 }
 
-function misfits({ message, chat, model, title, timeoutMs, target }: Options): string[] {
+function misfits({ message, chat, model, title, timeoutMs, approve, target }: Options): string[] {
   const faults: string[] = [];
   if (message !== null && message.trim() === '') faults.push('--message is empty.');
   if (message === null && timeoutMs !== null) faults.push('--timeout needs --message.');
+  if (message === null && approve !== null) faults.push('--approve needs --message: without it you are asked.');
   if (chat.kind !== 'new' && model !== null) faults.push('--model is for a new chat: leave out --chat and --last.');
   if (chat.kind !== 'new' && title !== null) faults.push('--title is for a new chat: leave out --chat and --last.');
   if (title !== null && title.length > LIMITS.titleChars) {
@@ -129,6 +138,12 @@ function parseSeconds(text: string, faults: string[]): number | null {
     return null;
   }
   return Math.ceil(seconds * 1000);
+}
+
+function parseApprove(text: string, faults: string[]): 'all' | 'none' | null {
+  if (text === 'all' || text === 'none') return text;
+  faults.push(`--approve is all or none, not ${JSON.stringify(text)}.`);
+  return null;
 }
 
 /** Of an error of `parseArgs`; what follows the first sentence is advice about positional arguments. */

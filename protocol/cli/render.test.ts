@@ -1,110 +1,24 @@
 import { describe, expect, test } from 'vitest';
-import { EMPTY_CHAT_STATE, type ChatState } from '../client/chat-state.ts';
-import { applyEvent } from '../client/reducer.ts';
-import type { BlockType } from '../content.ts';
-import type { Chat, Message, Part } from '../content.ts';
+import {
+  CHAT,
+  Screen,
+  TURN,
+  turnStarted,
+  stepStarted,
+  reset,
+  start,
+  delta,
+  endBlock,
+  ended,
+  answer,
+  asked,
+  text,
+} from '../../test/cli/rendered.ts';
+import type { Part } from '../content.ts';
 import { errorBody } from '../errors.ts';
 import type { ChatEvent, LiveTurn } from '../events.ts';
-import type { ChatId, CommandId, Epoch, TurnId } from '../ids.ts';
-import type { Action } from './action.ts';
-import { opened, render, type Shown, waitingFor } from './render.ts';
-
-const CHAT: Chat = {
-  id: '0190a1b2-0000-7000-8000-000000000001' as ChatId,
-  owner: 'o',
-  parent: null,
-  root: '0190a1b2-0000-7000-8000-000000000001' as ChatId,
-  title: null,
-  status: 'waiting',
-  archived: false,
-  model: 'm',
-  last_error: null,
-  last_turn: null,
-  labels: {},
-  created_at: 1,
-  updated_at: 1,
-};
-const TURN = 'turn-1' as TurnId;
-const ZERO = { epoch: 1 as Epoch, seq: 0 };
-const START: ChatState = { ...EMPTY_CHAT_STATE, position: ZERO, chat: CHAT };
-
-/** A screen that follows a chat: events in, what it printed out. */
-class Screen {
-  state: ChatState;
-  shown: Shown;
-  readonly typed = new Set<string>();
-
-  constructor(state = START) {
-    this.state = state;
-    this.shown = opened(state);
-  }
-
-  event(event: ChatEvent): string[] {
-    const position = { epoch: 1 as Epoch, seq: (this.state.position?.seq ?? 0) + 1 };
-    const applied = applyEvent(this.state, { position, span: 1, event });
-    if (applied.outcome !== 'applied') throw new Error(`not applied: ${JSON.stringify(event)}`);
-    return this.show(applied.state);
-  }
-
-  events(...events: readonly ChatEvent[]): string[] {
-    return events.flatMap((event) => this.event(event));
-  }
-
-  show(state: ChatState): string[] {
-    this.state = state;
-    const { shown, actions } = render(this.shown, state, this.typed);
-    this.shown = shown;
-    return actions.map(format);
-  }
-}
-
-function format(action: Action): string {
-  if (action.kind === 'line') return `${action.tone}: ${action.text}`;
-  if (action.kind === 'stream') return action.text;
-  return action.kind === 'begin' ? `<${action.block}>` : '<end>';
-}
-
-const turnStarted: ChatEvent = { kind: 'turn', type: 'started', turn: TURN, model: 'm' };
-const stepStarted = (attempt = 1, step = 1): ChatEvent => ({
-  kind: 'step',
-  type: 'started',
-  turn: TURN,
-  step,
-  attempt,
-});
-const reset: ChatEvent = { kind: 'step', type: 'reset', turn: TURN, step: 1, attempt: 1 };
-const start = (index: number, block: BlockType = 'text'): ChatEvent => ({
-  kind: 'block',
-  type: 'start',
-  step: 1,
-  index,
-  block,
-});
-const delta = (index: number, offset: number, text: string): ChatEvent => ({
-  kind: 'block',
-  type: 'delta',
-  step: 1,
-  index,
-  offset,
-  text,
-});
-const endBlock = (index: number, bytes: number): ChatEvent => ({ kind: 'block', type: 'end', step: 1, index, bytes });
-const ended = (outcome: 'completed' | 'stopped' | 'error', code?: 'model_overloaded'): ChatEvent => ({
-  kind: 'turn',
-  type: 'ended',
-  turn: TURN,
-  outcome,
-  error: code === undefined ? null : errorBody(code),
-});
-const answer = (number: number, parts: readonly Part[], more: Partial<Message> = {}): ChatEvent => ({
-  kind: 'message',
-  message: { number, id: `m${number}`, role: 'assistant', parts, created_at: 1, turn: TURN, step: 1, ...more },
-});
-const asked = (number: number, text: string, id = `u${number}`): ChatEvent => ({
-  kind: 'message',
-  message: { number, id, role: 'user', parts: [{ type: 'text', text }], created_at: 1, created_by: 'o' },
-});
-const text = (value: string): Part => ({ type: 'text', text: value });
+import type { CommandId } from '../ids.ts';
+import { waitingFor } from './render.ts';
 
 describe('render', () => {
   test('[render] text is streamed once and its message adds nothing', () => {

@@ -1,11 +1,13 @@
 // From two states of a chat to what the terminal prints. Pure: it knows what is on the screen (`Shown`) and says what to
 // add. A terminal cannot take back what it printed, so text that is no more is withdrawn in words.
-import type { BlockType, Message, QueuedMessage } from '../content.ts';
+import type { BlockType, CallName, Message, Part, QueuedMessage, ToolResultPart } from '../content.ts';
 import type { ChatState } from '../client/chat-state.ts';
 import type { LiveBlock, LiveTurn } from '../events.ts';
 import type { TurnId } from '../ids.ts';
 import type { Action } from './action.ts';
+import { NO_TOOLS, renderToolResult, renderTools, type ShownTools, waitingForTools } from './render-tools.ts';
 import { CLEAN, sanitize, sanitizeDelta, sanitizeLine, type SanitizerState } from './sanitize.ts';
+import { callsOfMessage, labelOf, oneLine, shortName, type StepCalls } from './tool-wording.ts';
 import { describeEnd, describeError, describeRetry } from './wording.ts';
 
 export type Shown = {
@@ -17,6 +19,7 @@ export type Shown = {
   readonly ended: TurnId | null;
   /** What of the running step is on the screen. */
   readonly live: ShownStep | null;
+  readonly tools: ShownTools;
   readonly retryAt: number | null;
   readonly queue: readonly string[];
   readonly title: string | null;
@@ -28,10 +31,22 @@ type ShownStep = { readonly turn: TurnId; readonly step: number; readonly blocks
 type ShownBlock = {
   readonly index: number;
   readonly type: BlockType;
+  /** Of a `tool_call`. */
+  readonly call: CallName | undefined;
   /** As it came; what was printed is this, sanitized. */
   readonly text: string;
   readonly sanitizer: SanitizerState;
   readonly ended: boolean;
+};
+
+/** What of the chat is this client's own. */
+export type Own = {
+  /** Ids of messages that were typed here and sent at once, so that they are on the screen already. */
+  readonly typed: ReadonlySet<string>;
+  /** Names of the tools that run here. */
+  readonly tools: ReadonlySet<string>;
+  /** Says what waits for somebody; without a person somebody else does. */
+  readonly isPersonThere: boolean;
 };
 
 export type Rendered = { readonly shown: Shown; readonly actions: readonly Action[] };
@@ -47,6 +62,7 @@ export function opened(state: ChatState): Shown {
     turn: state.turn?.turn ?? null,
     ended: state.lastTurn?.turn ?? null,
     live: null,
+    tools: NO_TOOLS,
     retryAt: null,
     queue: state.queue.map(({ id }) => id),
     title: state.chat?.title ?? null,
@@ -54,8 +70,8 @@ export function opened(state: ChatState): Shown {
   };
 }
 
-/** `typed`: ids of messages that were typed here and sent at once, so that they are on the screen already. */
-export function render(shown: Shown, next: ChatState, typed: ReadonlySet<string>): Rendered {
+export function render(shown: Shown, next: ChatState, own: Own): Rendered {
+  const { typed } = own;
   // Texts that are still being fetched: they come in a moment, and everything behind them in its order.
   const fresh = newMessages(shown, next);
   if (!fresh.every(isWhole)) return { shown, actions: [] };
@@ -64,17 +80,19 @@ export function render(shown: Shown, next: ChatState, typed: ReadonlySet<string>
   let live = shown.live;
   for (const message of fresh) {
     numbers.push(message.number);
-    if (live !== null && message.turn === live.turn && message.step === live.step) {
+    const isStep = message.role === 'assistant' && message.turn === live?.turn && message.step === live?.step;
+    if (live !== null && isStep) {
       finishStep(live, message, actions);
       live = null;
     } else if (message.role !== 'user' || !typed.has(message.id) || shown.queue.includes(message.id)) {
-      renderMessage(message, actions);
+      renderMessage(message, next.messages, actions, shown.tools);
     }
     if (message.interrupted === true && next.turn !== null && next.turn.turn === message.turn) {
       actions.push({ kind: 'line', tone: 'dim', text: 'interrupted here; the answer goes on' });
     }
   }
   live = renderStep(live, next.turn, actions);
+  const tools = renderTools(shown.tools, next, own, actions);
   renderEnd(shown, next, actions);
   renderQueue(shown.queue, next.queue, typed, actions);
   renderChat(shown, next, actions);
@@ -89,6 +107,7 @@ export function render(shown: Shown, next: ChatState, typed: ReadonlySet<string>
       turn: next.turn?.turn ?? null,
       ended: next.lastTurn?.turn ?? null,
       live,
+      tools,
       retryAt: retry?.at ?? null,
       queue: next.queue.map(({ id }) => id),
       title: next.chat?.title ?? null,
@@ -104,17 +123,27 @@ export function waitingFor(state: ChatState): string | null {
   if (turn === null) return null;
   if (state.chat?.status === 'stopping') return 'stopping';
   if (turn.retry !== null) return 'waiting to try again';
+  if (turn.actions.length > 0 || turn.calls.some(({ status }) => status === null)) return waitingForTools(state);
   const open = turn.blocks.at(-1);
   if (open === undefined || open.ended) return 'waiting for the model';
-  return open.text === '' ? 'thinking' : null;
+  return open.text === '' && open.type !== 'tool_call' ? 'thinking' : null;
 }
 
-/** The whole of a message, as after `/history` or when another device sent it. */
-export function renderMessage(message: Message, actions: Action[]): void {
+/**
+ * The whole of a message, as after `/history` or when another device sent it. `messages`: those around it, of which one
+ * has the call that a result is for; `shown`: what of that result was seen while it came.
+ */
+export function renderMessage(
+  message: Message,
+  messages: readonly Message[],
+  actions: Action[],
+  shown: ShownTools = NO_TOOLS,
+): void {
   if (message.role === 'user') {
     actions.push({ kind: 'line', tone: 'user', text: messageText(message) });
     return;
   }
+  const calls = callsOfMessage(message);
   for (const part of message.parts) {
     if (!('text' in part)) {
       actions.push({
@@ -123,13 +152,11 @@ export function renderMessage(message: Message, actions: Action[]): void {
         text: `${part.type} of ${Math.ceil(part.bytes / 1024)} KiB, not loaded`,
       });
     } else if (part.type === 'tool_result') {
-      actions.push({ kind: 'line', tone: 'dim', text: `${part.status}: ${sanitize(part.text)}` });
-    } else if (part.text !== '') {
-      actions.push(
-        { kind: 'begin', block: part.type },
-        { kind: 'stream', block: part.type, text: sanitize(part.text) },
-      );
-      actions.push({ kind: 'end' });
+      actions.push(...renderToolResult(message, part, messages, shown));
+    } else if (isVisible(part)) {
+      actions.push(beginning(part.type, part.type === 'tool_call' ? part : undefined, calls));
+      const text = part.type === 'tool_call' ? oneLine(part.text) : sanitize(part.text);
+      actions.push({ kind: 'stream', block: part.type, text }, { kind: 'end' });
     }
   }
 }
@@ -168,12 +195,12 @@ function renderRemoved(shown: Shown, next: ChatState, actions: Action[]): number
 /** The step's message is committed: what is on the screen is completed, or withdrawn where it differs. */
 function finishStep(live: ShownStep, message: Message, actions: Action[]): void {
   const final = message.parts.flatMap((part, index): LiveBlock[] =>
-    'text' in part && part.text !== '' && part.type !== 'tool_result'
-      ? [{ index, type: part.type, text: part.text, bytes: part.text.length, ended: true }]
+    'text' in part && part.type !== 'tool_result' && isVisible(part)
+      ? [{ index, text: part.text, bytes: part.text.length, ended: true, ...typeOf(part) }]
       : [],
   );
   // A message has no empty blocks and may number its parts anew: blocks and parts are matched by their order.
-  const printed = live.blocks.filter(({ text }) => text !== '');
+  const printed = live.blocks.filter(isVisible);
   const matched = printed.map((block, at) => ({ ...block, index: final[at]?.index ?? block.index }));
   continueBlocks(matched, final, actions);
 }
@@ -198,32 +225,61 @@ function continueBlocks(
     withdraw(printed.slice(broken), kept[broken]?.text.length ?? 0, actions);
     kept.splice(broken + 1);
   }
-  return next.map((block, at) => continueBlock(kept[at] ?? undefined, block, actions));
+  const calls = next.flatMap(({ call }) => (call === undefined ? [] : [call]));
+  return next.map((block, at) => continueBlock(kept[at] ?? undefined, block, calls, actions));
 }
 
 /** What of a printed block still holds: all of it, what the block has been cut to, or nothing. */
 function keep(block: ShownBlock, next: LiveBlock | undefined): ShownBlock | null {
-  if (block.text === '' && next === undefined) return block;
-  if (next === undefined || next.type !== block.type) return null;
-  if (next.index !== block.index && block.text !== '') return null;
+  if (!isVisible(block) && next === undefined) return block;
+  if (next === undefined || next.type !== block.type || next.call?.call !== block.call?.call) return null;
+  if (next.index !== block.index && isVisible(block)) return null;
   if (next.text.startsWith(block.text)) return block;
   if (!block.text.startsWith(next.text)) return null;
   return { ...block, text: next.text, sanitizer: sanitizeDelta(CLEAN, next.text).state };
 }
 
-function continueBlock(before: ShownBlock | undefined, block: LiveBlock, actions: Action[]): ShownBlock {
-  const { index, type, ended } = block;
-  const known = before?.text ?? '';
-  const fresh = block.text.slice(known.length);
+function continueBlock(
+  before: ShownBlock | undefined,
+  block: LiveBlock,
+  calls: StepCalls,
+  actions: Action[],
+): ShownBlock {
+  const { index, type, call, ended } = block;
+  const fresh = block.text.slice(before?.text.length ?? 0);
   const { text, state } = sanitizeDelta(before?.sanitizer ?? CLEAN, fresh);
-  if (known === '' && fresh !== '') actions.push({ kind: 'begin', block: type });
-  if (text !== '') actions.push({ kind: 'stream', block: type, text });
-  if (ended && before?.ended !== true && block.text !== '') actions.push({ kind: 'end' });
-  return { index, type, text: block.text, sanitizer: state, ended };
+  if (isVisible(block) && (before === undefined || !isVisible(before))) actions.push(beginning(type, call, calls));
+  // The arguments of a call are shown on one row.
+  const shown = type === 'tool_call' ? text.replaceAll(/\s+/g, ' ') : text;
+  if (shown !== '') actions.push({ kind: 'stream', block: type, text: shown });
+  if (ended && before?.ended !== true && isVisible(block)) actions.push({ kind: 'end' });
+  return { index, type, call, text: block.text, sanitizer: state, ended };
+}
+
+/** A block without text shows nothing, but for a call, which may have no arguments. */
+function isVisible({ type, text }: { readonly type: BlockType; readonly text: string }): boolean {
+  return text !== '' || type === 'tool_call';
+}
+
+function beginning(block: BlockType, call: CallName | undefined, calls: StepCalls): Action {
+  return call === undefined ? { kind: 'begin', block } : { kind: 'call', label: labelOf(calls, call.call) };
+}
+
+function typeOf(part: Exclude<Part, ToolResultPart>): Pick<LiveBlock, 'type' | 'call'> {
+  const { type } = part;
+  return type === 'tool_call' ? { type, call: { call: part.call, name: part.name } } : { type };
 }
 
 /** Withdraws the text of `blocks` behind the first `from` characters. */
 function withdraw(blocks: readonly ShownBlock[], from: number, actions: Action[]): void {
+  const text = lostText(blocks, from);
+  if (text === null) return;
+  actions.push({ kind: 'end' }, { kind: 'line', tone: 'note', text: `withdrawn: ${text} and is no part of the chat` });
+}
+
+function lostText(blocks: readonly ShownBlock[], from: number): string | null {
+  const first = blocks.find(isVisible);
+  if (first?.call !== undefined && from === 0) return `the call of ${shortName(first.call.name)} above was lost`;
   const lost = sanitize(
     blocks
       .map(({ text }) => text)
@@ -231,9 +287,7 @@ function withdraw(blocks: readonly ShownBlock[], from: number, actions: Action[]
       .slice(from),
   );
   const beginning = sanitizeLine(lost.slice(0, 200)).slice(0, 30);
-  if (beginning === '') return;
-  const text = `withdrawn: the text above from “${beginning}…” on was lost and is no part of the chat`;
-  actions.push({ kind: 'end' }, { kind: 'line', tone: 'note', text });
+  return beginning === '' ? null : `the text above from “${beginning}…” on was lost`;
 }
 
 function renderEnd(shown: Shown, next: ChatState, actions: Action[]): void {
@@ -254,11 +308,13 @@ function renderQueue(
   typed: ReadonlySet<string>,
   actions: Action[],
 ): void {
-  for (const { id } of next) {
+  for (const { id, steer } of next) {
     if (shown.includes(id)) continue;
-    const whose = typed.has(id) ? 'queued' : 'queued from elsewhere';
+    const what = steer === true ? 'steering' : 'queued';
+    const whose = typed.has(id) ? what : `${what} from elsewhere`;
     const place = next.length === 1 ? 'it goes to the model after this turn' : `${next.length} are waiting`;
-    actions.push({ kind: 'line', tone: 'dim', text: `${whose}: ${place}` });
+    const when = steer === true ? 'it goes to the model at its next step' : place;
+    actions.push({ kind: 'line', tone: 'dim', text: `${whose}: ${when}` });
   }
 }
 

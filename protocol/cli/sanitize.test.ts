@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { CLEAN, printableJson, sanitize, sanitizeDelta, sanitizeLine } from './sanitize.ts';
+import { CLEAN, printableJson, sanitize, sanitizeDelta, sanitizeLine, visibleText } from './sanitize.ts';
 
 /** Sequence → what stays of it. */
 const SEQUENCES: readonly (readonly [name: string, from: string, to: string])[] = [
@@ -82,6 +82,12 @@ describe('sanitize', () => {
 
   test('[sanitize] a title stays on its line', () => {
     expect(sanitizeLine(' a\n\u001b[31mb\t c ')).toBe('a b c');
+  });
+
+  test('[sanitize] what is to be judged shows what it hides', () => {
+    expect(visibleText('a\u001b[31mb\u202e\u200b\u{e0041}\r\nä🙂')).toBe(
+      'a\\u001b[31mb\\u202e\\u200b\\ue0041\\u000d\\u000aä🙂',
+    );
   });
 
   test('[sanitize] JSON keeps what it escapes', () => {

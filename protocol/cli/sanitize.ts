@@ -58,10 +58,19 @@ export function sanitizeLine(text: string): string {
 
 /** JSON that is safe to print: what `sanitize` strips stays in it, but as an escape. */
 export function printableJson(value: unknown): string {
-  return JSON.stringify(value).replaceAll(
-    /[\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
+  return JSON.stringify(value).replaceAll(/[\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, escaped);
+}
+
+/**
+ * For what a person has to judge: nothing is stripped, what would steer the terminal or cannot be seen is shown as an
+ * escape.
+ */
+export function visibleText(text: string): string {
+  return text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, escaped);
+}
+
+function escaped(character: string): string {
+  return `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`;
 }
 
 /** Where the sequence stands after `code`; null when `code` is not part of it and stands for itself. */

@@ -40,6 +40,21 @@ describe('screen', () => {
     expect(terminal.picture).toBe('Hello there\n› |');
   });
 
+  test('[screen] a call takes one row, whatever its arguments and the width', () => {
+    const { terminal, screen } = openScreen(24);
+    const args = (text: string): Action => ({ kind: 'stream', block: 'tool_call', text });
+    screen.print([
+      { kind: 'call', label: 'clock' },
+      args('{"zone":'),
+      args('"Europe/'),
+      args('Vienna"}'),
+      { kind: 'end' },
+    ]);
+    screen.print([{ kind: 'call', label: 'slow' }, args('{}')]);
+    screen.print([{ kind: 'line', tone: 'dim', fit: true, text: `  slow │ ${'x'.repeat(40)}` }, { kind: 'end' }]);
+    expect(terminal.screen).toEqual(['→ clock {"zone":"Europe…', '→ slow {}', '  slow │ xxxxxxxxxxxxxx…', '']);
+  });
+
   test('[screen] a line comes above what is being typed', async () => {
     const { terminal, screen } = openScreen();
     screen.prompt();

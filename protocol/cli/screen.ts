@@ -38,8 +38,8 @@ export class Screen implements Display {
   constructor(streams: ScreenStreams, style: Style, handlers: Handlers) {
     this.#output = streams.output;
     this.#style = style;
-    this.#printer = new Printer(style);
     this.#isTerminal = streams.output.isTTY && streams.input.isTTY;
+    this.#printer = streams.output.isTTY ? new Printer(style, () => streams.output.columns) : new Printer(style);
     this.#lines = createInterface({
       input: streams.input,
       output: this.#isTerminal ? this.#echo() : new Writable({ write: (_chunk, _encoding, done) => done() }),
@@ -86,7 +86,7 @@ export class Screen implements Display {
 
   /** What the spinner says; null for none. */
   wait(what: string | null): void {
-    if (!this.#isTerminal || what === this.#waitingFor) return;
+    if (!this.#isTerminal || this.#closed || what === this.#waitingFor) return;
     this.#eraseSpinner();
     this.#waitingFor = what;
     if (what === null) {

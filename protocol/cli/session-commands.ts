@@ -7,6 +7,7 @@ import { type Input, SLASH_HELP } from './slash.ts';
 import { listChats, numbered } from './transcript.ts';
 import { type CommandHost, open } from './command-host.ts';
 import { runEdit } from './session-edits.ts';
+import { runTool } from './session-tools.ts';
 import { sanitizeLine } from './sanitize.ts';
 import { withText } from '../parts.ts';
 
@@ -17,11 +18,9 @@ export async function runCommand(session: CommandHost, input: Input): Promise<vo
     case 'nothing':
       return;
     case 'message':
-      return session.send(input.text);
-    case 'new': {
-      const chat = await session.client.createChat(input.title === null ? {} : { title: input.title });
-      return open(session, chat.id);
-    }
+      return session.questions.answer(input.text) ? undefined : session.send(input.text);
+    case 'new':
+      return open(session, (await session.create(input.title)).id);
     case 'list':
       return list(session, input.archived);
     case 'open':
@@ -48,6 +47,10 @@ export async function runCommand(session: CommandHost, input: Input): Promise<vo
     case 'model':
     case 'queue':
       return runEdit(session, input);
+    case 'approve':
+    case 'deny':
+    case 'steer':
+      return runTool(session, input);
     case 'help':
       return help(session);
     case 'quit':

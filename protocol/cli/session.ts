@@ -3,15 +3,18 @@
 // Invariants: exactly one chat is followed and shown; a command that is under way is counted, and the prompt comes back
 // when nothing is: no turn runs and no command waits for its reply.
 import type {
+  Busy,
+  Chat,
   ChatHandle,
   ChatId,
   ChatState,
+  ClientTool,
   CommandId,
   ConnectionStatus,
   ParleyClient,
   Sent,
 } from '../client/index.ts';
-import { explain, Failure } from './connect.ts';
+import { explain, Failure, newChat } from './connect.ts';
 import type { Display, Handlers } from './display.ts';
 import { writeJsonLines } from './json-lines.ts';
 import type { Action } from './action.ts';
@@ -19,6 +22,10 @@ import { opened, render, type Shown, waitingFor } from './render.ts';
 import { introduce } from './transcript.ts';
 import { parseInput } from './slash.ts';
 import type { CommandHost } from './command-host.ts';
+import { type Ask, localTools } from './local-tools.ts';
+import { Questions } from './questions.ts';
+import { asksForApproval } from './render-tools.ts';
+import { sanitize, sanitizeLine } from './sanitize.ts';
 import { runCommand } from './session-commands.ts';
 import { describeLoss, type Tone } from './wording.ts';
 
@@ -31,10 +38,14 @@ export type SessionOptions = {
   readonly writeJson: ((line: string) => void) | null;
   /** The next line is taken up when the turn of the one before is over. */
   readonly oneByOne: boolean;
+  /** Offers tools of this terminal's to the model. */
+  readonly offersTools: boolean;
 };
 
 /** Ids of own messages that are remembered, to tell them from those of other devices. */
 const TYPED_MAX = 500;
+/** Of a question of the model's. */
+const QUESTION_CHARS_MAX = 2_000;
 
 export class Session implements CommandHost {
   /** The ids of the last list, for `/open 2`. */
@@ -44,6 +55,12 @@ export class Session implements CommandHost {
   readonly ended: Promise<void>;
   readonly #display: Display;
   readonly #options: SessionOptions;
+  readonly questions = new Questions(
+    (text) => this.#askPerson(text),
+    (text) => this.#dropQuestion(text),
+  );
+  readonly #tools: readonly ClientTool[];
+  readonly #served: ReadonlySet<string>;
   readonly #typed = new Set<string>();
   #handle: ChatHandle;
   #shown: Shown;
@@ -68,8 +85,11 @@ export class Session implements CommandHost {
     this.#display = options.display({
       onLine: (line) => this.#onLine(line),
       onInterrupt: (typed) => this.#onInterrupt(typed),
-      onEnd: () => void this.#lines.then(() => this.#end()),
+      onEnd: () => void this.#lines.then(() => this.#onEnd()),
     });
+    const ask: Ask = (question, signal) => this.questions.ask(question, signal);
+    this.#tools = options.offersTools ? localTools(ask) : [];
+    this.#served = new Set(this.#tools.map(({ name }) => name));
     this.#handle = options.handle;
     this.#shown = opened(options.handle.state);
     this.client.onStatus((status) => this.#onStatus(status));
@@ -96,6 +116,8 @@ export class Session implements CommandHost {
       for (const stop of stops) stop();
     };
     this.#show();
+    // Behind what is shown, so that a call stands above its question.
+    if (this.#tools.length > 0) stops.push(handle.serve(this.#tools, (fault) => this.say('error', explain(fault))));
   }
 
   print(actions: readonly Action[]): void {
@@ -106,9 +128,13 @@ export class Session implements CommandHost {
     this.#display.print([{ kind: 'line', tone, text }]);
   }
 
-  send(text: string): Promise<void> {
+  create(title: string | null): Promise<Chat> {
+    return this.client.createChat(newChat({ title, tools: this.#tools }));
+  }
+
+  send(text: string, busy: Busy = 'queue'): Promise<void> {
     const { id } = this.#handle;
-    return this.ask((command) => this.client.send(id, { text }, { id: command }));
+    return this.ask((command) => this.client.send(id, { text, busy }, { id: command }));
   }
 
   /** The id of what is asked is remembered before it goes out: its event may come before the reply. */
@@ -124,7 +150,9 @@ export class Session implements CommandHost {
     await handle.reached(sent.position);
     if (!this.#options.oneByOne) return;
     await handle.until(
-      (state) => state.turn?.turn !== sent.turn && !state.queue.some((one) => (one.id as string) === sent.turn),
+      (state) =>
+        this.#asksPerson(state) ||
+        (state.turn?.turn !== sent.turn && !state.queue.some((one) => (one.id as string) === sent.turn)),
     );
   }
 
@@ -146,8 +174,35 @@ export class Session implements CommandHost {
 
   #onLine(line: string): void {
     this.#leaving = false;
-    if (this.#options.oneByOne) this.#lines = this.#lines.then(() => this.#take(line));
+    if (this.#options.oneByOne) this.#lines = this.#lines.then(() => this.#rest()).then(() => this.#take(line));
     else void this.#take(line);
+  }
+
+  /** Waits for what the line before has begun, unless the person is asked something meanwhile. */
+  async #rest(): Promise<void> {
+    const rests = (state: ChatState): boolean => state.turn === null || this.#asksPerson(state);
+    await this.#handle.until(rests).catch(() => undefined);
+  }
+
+  async #onEnd(): Promise<void> {
+    if (!this.#options.oneByOne) return this.#end();
+    await this.#rest();
+    this.quit();
+  }
+
+  #asksPerson(state: ChatState): boolean {
+    return this.questions.areOpen || asksForApproval(state.turn);
+  }
+
+  #askPerson(question: string): void {
+    this.say('note', `? ${sanitize(question.slice(0, QUESTION_CHARS_MAX))}`);
+    this.say('dim', '  your next line is the answer · /deny leaves it unanswered');
+    this.#settle();
+  }
+
+  #dropQuestion(question: string): void {
+    this.say('dim', `not asked any more: ${sanitizeLine(question.slice(0, QUESTION_CHARS_MAX))}`);
+    this.#settle();
   }
 
   async #take(line: string): Promise<void> {
@@ -178,7 +233,11 @@ export class Session implements CommandHost {
   #show(): void {
     const { state, attachment } = this.#handle;
     if (state.chat !== null) {
-      const { shown, actions } = render(this.#shown, state, this.#typed);
+      const { shown, actions } = render(this.#shown, state, {
+        typed: this.#typed,
+        tools: this.#served,
+        isPersonThere: true,
+      });
       this.#shown = shown;
       this.#display.print(actions);
     }
@@ -204,9 +263,9 @@ export class Session implements CommandHost {
   /** Prompt and spinner as the moment wants them. */
   #settle(): void {
     const { state } = this.#handle;
-    const waiting = this.#waitingFor(state);
+    const waiting = this.questions.areOpen ? null : this.#waitingFor(state);
     this.#display.wait(waiting);
-    if (state.turn === null && this.#underWay === 0) this.#display.prompt();
+    if ((state.turn === null || this.#asksPerson(state)) && this.#underWay === 0) this.#display.prompt();
     else this.#display.unprompt();
   }
 

@@ -36,6 +36,13 @@ const CASES: readonly (readonly [line: string, input: Input])[] = [
   ['/queue send 1', { kind: 'queue', what: { do: 'send', at: 1 } }],
   ['/queue edit 1 not  that', { kind: 'queue', what: { do: 'edit', at: 1, text: 'not  that' } }],
   ['/queue order 2 1 3', { kind: 'queue', what: { do: 'order', places: [2, 1, 3] } }],
+  ['/approve', { kind: 'approve', place: null, always: false }],
+  ['/approve 2', { kind: 'approve', place: 2, always: false }],
+  ['/approve always', { kind: 'approve', place: null, always: true }],
+  ['/approve 12  always', { kind: 'approve', place: 12, always: true }],
+  ['/deny', { kind: 'deny', place: null }],
+  ['/deny 3', { kind: 'deny', place: 3 }],
+  ['/steer in  French', { kind: 'steer', text: 'in  French' }],
 ];
 
 describe('input', () => {
@@ -46,7 +53,8 @@ describe('input', () => {
   const WRONG = ['/', '/nope', '/open', '/rename', '/history x', '/history 0', '/history 201', '/quit now'];
   const WRONG_EDITS = ['/edit', '/edit #3', '/fork 3', '/retry it', '/queue up', '/queue hold', '/queue hold x'];
   const WRONG_QUEUES = ['/queue hold 1 2', '/queue edit 1', '/queue edit x y', '/queue order', '/queue order 1 x'];
-  for (const line of [...WRONG, ...WRONG_EDITS, ...WRONG_QUEUES]) {
+  const WRONG_TOOLS = ['/approve it', '/approve 2 now', '/approve 2always', '/deny all', '/steer'];
+  for (const line of [...WRONG, ...WRONG_EDITS, ...WRONG_QUEUES, ...WRONG_TOOLS]) {
     test(`[input] ${line} is refused with a sentence`, () => {
       const input = parseInput(line);
       expect(input.kind).toBe('wrong');

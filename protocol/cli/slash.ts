@@ -1,9 +1,11 @@
 // What a person types at the prompt: a message, or a command that begins with a slash.
 
 import { EDIT_HELP, parseEdit, type EditInput } from './slash-edits.ts';
+import { parseTool, TOOL_HELP, type ToolInput } from './slash-tools.ts';
 
 export type Input =
   | EditInput
+  | ToolInput
   | { readonly kind: 'nothing' }
   | { readonly kind: 'message'; readonly text: string }
   | { readonly kind: 'new'; readonly title: string | null }
@@ -34,6 +36,7 @@ export const SLASH_HELP: readonly string[] = [
   '/unarchive         bring it back',
   '/stop              stop the turn (as Ctrl-C does)',
   ...EDIT_HELP,
+  ...TOOL_HELP,
   '/help              this list',
   '/quit              leave (Ctrl-C twice, Ctrl-D)',
   '//text             a message that begins with a slash',
@@ -76,9 +79,9 @@ function parseCommand(name: string, rest: string): Input {
     case 'exit':
       return { kind: 'quit' };
     default: {
-      const edit = parseEdit(name, rest);
-      if (typeof edit === 'string') return wrong(edit);
-      return edit ?? wrong(`There is no command /${name}.`);
+      const other = parseEdit(name, rest) ?? parseTool(name, rest);
+      if (typeof other === 'string') return wrong(other);
+      return other ?? wrong(`There is no command /${name}.`);
     }
   }
 }

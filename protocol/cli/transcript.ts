@@ -19,15 +19,16 @@ export function introduce({ chat, messages, hasOlder }: ChatState): Action[] {
   const last = messages.slice(-INTRODUCED);
   if (last.length === 0) actions.push(line('/help lists the commands'));
   else if (hasOlder || last.length < messages.length) actions.push(line('… /history shows more'));
-  actions.push(...transcript(last));
+  actions.push(...transcript(last, messages));
   if (chat.last_error !== null) actions.push({ kind: 'line', tone: 'error', text: describeError(chat.last_error) });
   return actions;
 }
 
-export function transcript(messages: readonly Message[]): Action[] {
+/** `around`: more messages of the chat, of which some may hold the calls that results among these are for. */
+export function transcript(messages: readonly Message[], around = messages): Action[] {
   const actions: Action[] = [];
   for (const message of messages) {
-    renderMessage(message, actions);
+    renderMessage(message, around, actions);
     if (message.interrupted === true) actions.push(line('interrupted'));
   }
   return actions;

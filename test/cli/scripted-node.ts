@@ -7,7 +7,7 @@ import { must } from '../../protocol/assert.ts';
 import { applyEvent, type ChatState, EMPTY_CHAT_STATE } from '../../protocol/client/index.ts';
 import { CLOSE_CODES, type CloseReason } from '../../protocol/close-codes.ts';
 import { decodeClientMessage, encodeServerFrame } from '../../protocol/codec.ts';
-import type { Chat, Part, TextPart } from '../../protocol/content.ts';
+import type { Action, CallName, Chat, Part, TextPart, ToolStatus } from '../../protocol/content.ts';
 import { errorBody, type ErrorCode } from '../../protocol/errors.ts';
 import type { ChatEvent, PositionedEvent } from '../../protocol/events.ts';
 import type { ClientFrame, ServerFrame } from '../../protocol/frames.ts';
@@ -44,6 +44,8 @@ export class ScriptedNode {
   readonly commands: Command[] = [];
   /** Refuses commands of that name. */
   readonly refusals = new Map<string, ErrorCode>();
+  /** What follows an answer to a call of a tool; nothing unless a test says what. */
+  onAnswer: (node: ScriptedNode, command: Command) => void = () => {};
   /** So many of the next connections are lost before they are of any use. */
   refusedConnections = 0;
   readonly #http: Server;
@@ -112,25 +114,44 @@ export class ScriptedNode {
     }
   }
 
+  /** A step that calls tools: its message, its calls begun, and what waits for somebody. */
+  call(turn: TurnId, calls: readonly (CallName & { readonly args?: string })[], ...actions: readonly Action[]): void {
+    this.emit({ kind: 'step', type: 'started', turn, step: 1, attempt: 1 });
+    this.commit(
+      turn,
+      calls.map(({ call, name, args = '{}' }) => ({ type: 'tool_call', text: args, call, name })),
+    );
+    for (const { call, name } of calls) this.emit({ kind: 'tool', type: 'started', step: 1, call, name });
+    if (actions.length > 0) this.emit({ kind: 'action', actions });
+  }
+
+  /** The call has ended; nothing waits for anybody any more. */
+  settle(turn: TurnId, call: string, text: string, status: ToolStatus = 'ok'): void {
+    this.commit(turn, [{ type: 'tool_result', text, call, status }], 'tool');
+    this.emit({ kind: 'tool', type: 'settled', step: 1, call, status });
+    this.emit({ kind: 'action', actions: [] });
+  }
+
   /** One step of a turn from its first event to its message. */
   answer(turn: TurnId, ...texts: readonly string[]): void {
-    this.emit({ kind: 'step', type: 'started', turn, step: 1, attempt: 1 });
-    this.emit({ kind: 'block', type: 'start', step: 1, index: 0, block: 'text' });
+    const step = (this.#state.turn?.step ?? 0) + 1;
+    this.emit({ kind: 'step', type: 'started', turn, step, attempt: 1 });
+    this.emit({ kind: 'block', type: 'start', step, index: 0, block: 'text' });
     let offset = 0;
     for (const text of texts) {
-      this.emit({ kind: 'block', type: 'delta', step: 1, index: 0, offset, text });
+      this.emit({ kind: 'block', type: 'delta', step, index: 0, offset, text });
       offset += Buffer.byteLength(text);
     }
-    this.emit({ kind: 'block', type: 'end', step: 1, index: 0, bytes: offset });
+    this.emit({ kind: 'block', type: 'end', step, index: 0, bytes: offset });
     this.commit(turn, [{ type: 'text', text: texts.join('') }]);
   }
 
-  commit(turn: TurnId, parts: readonly Part[]): void {
+  commit(turn: TurnId, parts: readonly Part[], role: 'assistant' | 'tool' = 'assistant'): void {
     const number = this.#state.messages.length + 1;
     const id = `0190a1b2-0000-7000-8000-0000000001${String(number).padStart(2, '0')}`;
     this.emit({
       kind: 'message',
-      message: { number, id, role: 'assistant', parts, created_at: 1, model: 'scripted', turn, step: 1 },
+      message: { number, id, role, parts, created_at: 1, model: 'scripted', turn, step: this.#state.turn?.step ?? 1 },
     });
   }
 
@@ -178,14 +199,15 @@ export class ScriptedNode {
     }
     const head = { drop_older: true, disowned: false, retracted: null, removed: [], has_older: false, queue };
     const emptied =
-      live === null ? null : { ...live, blocks: live.blocks.map((one) => ({ ...one, text: '', bytes: 0 })) };
+      live === null ? null : { ...live, blocks: withoutText(live.blocks), calls: withoutText(live.calls) };
     const texts = (live?.blocks ?? []).map(({ index, text }) => [index, 0, text] as const);
+    const calls = (live?.calls ?? []).map(({ text }, place) => [place, 0, text] as const);
     const piece = {
       last: true,
       head: { ...head, chat: must(meta, 'the scripted chat has metadata'), live: emptied },
       messages,
       live: texts,
-      calls: [],
+      calls,
     };
     send(socket, { op: 'attached', chat, outcome: 'snapshot', position, piece });
   }
@@ -197,6 +219,10 @@ export class ScriptedNode {
     const refusal = this.refusals.get(name);
     if (refusal !== undefined) return send(socket, { op: 'reply', request, result: null, error: errorBody(refusal) });
     if (name === 'chat.send') return this.#onSend(socket, command);
+    if (name === 'tool.approve' || name === 'tool.result') {
+      send(socket, { op: 'reply', request, result: { outcome: 'running' }, error: null });
+      return this.onAnswer(this, command);
+    }
     const result =
       name === 'chat.stop' ? { outcome: 'stopping' } : { chat: wireChat(must(this.#state.chat, 'metadata')) };
     send(socket, { op: 'reply', request, result, error: null });
@@ -236,6 +262,10 @@ export class ScriptedNode {
         : { messages: this.#state.messages.map(wireMessage), has_more: false, queue: [] };
     send(socket, { op: 'reply', request, result, error: null });
   }
+}
+
+function withoutText<T extends { readonly text: string; readonly bytes: number }>(parts: readonly T[]): T[] {
+  return parts.map((part) => ({ ...part, text: '', bytes: 0 }));
 }
 
 function send(socket: WebSocket, frame: ServerFrame): void {
