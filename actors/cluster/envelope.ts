@@ -12,7 +12,7 @@ import { ProtocolError } from '../../protocol/protocol-error.ts';
 import type { ScanLimits } from '../../protocol/scanner.ts';
 import { readValues } from '../../protocol/wire-reader.ts';
 import { packValue } from '../../protocol/wire-writer.ts';
-import { parseFrame, wireFrame, type ClusterFrame } from './frames.ts';
+import { isBeat, parseFrame, wireFrame, type ClusterFrame } from './frames.ts';
 
 /** Of the frames in `frames.ts`. Raised with any change that the version before does not understand. */
 export const CLUSTER_VERSION = 1;
@@ -55,7 +55,7 @@ export class Envelopes {
     return version >= Math.max(theirs.min, this.#speaks.min) ? version : null;
   }
 
-  seal(subject: string, frame: ClusterFrame, version: number = this.#speaks.min): Uint8Array {
+  seal(subject: string, frame: ClusterFrame, version: number = this.#speaks.max): Uint8Array {
     const body = packValue([version, uuidToBytes(this.#self), ...wireFrame(frame)]);
     const sealed = new Uint8Array(MAC_BYTES + body.length);
     sealed.set(this.#mac(subject, body));
@@ -73,7 +73,8 @@ export class Envelopes {
     try {
       const [version, from, ...fields] = asArray(readValues(body, SCAN)[0], 'frame');
       const spokenVersion = asUint(version, 'version');
-      if (spokenVersion < this.#speaks.min || spokenVersion > this.#speaks.max) {
+      const isKnown = spokenVersion >= this.#speaks.min && spokenVersion <= this.#speaks.max;
+      if (!isKnown && !isBeat(fields)) {
         return refused(
           'version',
           `version ${spokenVersion}, this node understands ${this.#speaks.min} to ${this.#speaks.max}`,

@@ -167,6 +167,11 @@ export function wireFrame(frame: ClusterFrame): readonly unknown[] {
   }
 }
 
+/** Its fields are the same in every version. */
+export function isBeat([kind]: readonly unknown[]): boolean {
+  return kind === KINDS.beat;
+}
+
 /** Null: a kind of a later version. Throws a `ProtocolError` for what is no frame. */
 export function parseFrame(fields: readonly unknown[]): ClusterFrame | null {
   const [kind, first, second, third, fourth, fifth, sixth, seventh] = fields;

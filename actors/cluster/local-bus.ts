@@ -14,6 +14,8 @@ export class LocalHub {
   readonly #ends = new Set<LocalBus>();
   readonly deliver: Deliver;
   readonly messageBytesMax: number;
+  /** False for what is lost on the way. */
+  onTheWay: (subject: string, bytes: Uint8Array) => boolean = () => true;
 
   constructor(options: { readonly deliver?: Deliver; readonly messageBytesMax?: number } = {}) {
     this.deliver = options.deliver ?? queueMicrotask;
@@ -31,6 +33,7 @@ export class LocalHub {
   }
 
   spread(subject: string, bytes: Uint8Array): void {
+    if (!this.onTheWay(subject, bytes)) return;
     this.deliver(() => {
       for (const end of this.#ends) end.take(subject, bytes);
     });

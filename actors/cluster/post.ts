@@ -62,6 +62,7 @@ export class Post {
     const version = this.#envelopes.common(speaks);
     if (version === null) {
       this.#versions.delete(peer);
+      this.#parts.counts.refused.add('version');
       if (this.#mayComplain('version')) {
         const { log } = this.#parts;
         const versions = { theirs: speaks, ours: this.speaks };
@@ -83,8 +84,10 @@ export class Post {
     return this.#publish(subject, this.#envelopes.seal(subject, frame, this.#versions.get(to)));
   }
 
+  /** In the version that all understand who are talked to. */
   sendAll(frame: ClusterFrame): boolean {
-    return this.#publish(ALL, this.#envelopes.seal(ALL, frame));
+    const version = Math.min(this.speaks.max, ...this.#versions.values());
+    return this.#publish(ALL, this.#envelopes.seal(ALL, frame, version));
   }
 
   #publish(subject: string, bytes: Uint8Array): boolean {

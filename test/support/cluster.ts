@@ -9,27 +9,29 @@ import { createDatabase, type TestDatabase } from './postgres.ts';
 
 const SECRET = 'a secret of the nodes of one test, long enough';
 
+export type TestClusterOptions = {
+  readonly name: string;
+  readonly nodes: number;
+  /** More variables of the nodes that it starts with, by their place. */
+  readonly env?: (node: number) => Readonly<Record<string, string>>;
+};
+
 export class TestCluster {
   readonly nats: NatsServer;
   readonly database: TestDatabase;
   readonly nodes: NodeProcess[] = [];
-  readonly #env: Readonly<Record<string, string>>;
 
-  private constructor(nats: NatsServer, database: TestDatabase, env: Readonly<Record<string, string>>) {
+  private constructor(nats: NatsServer, database: TestDatabase) {
     this.nats = nats;
     this.database = database;
-    this.#env = env;
   }
 
-  static async start(
-    serverUrl: string,
-    options: { readonly name: string; readonly nodes: number; readonly env?: Readonly<Record<string, string>> },
-  ): Promise<TestCluster> {
+  static async start(serverUrl: string, options: TestClusterOptions): Promise<TestCluster> {
     const nats = await NatsServer.start();
     const database = await createDatabase(serverUrl, `cluster_${options.name}_${process.pid}`);
-    const cluster = new TestCluster(nats, database, options.env ?? {});
+    const cluster = new TestCluster(nats, database);
     try {
-      for (let node = 0; node < options.nodes; node++) await cluster.add();
+      for (let node = 0; node < options.nodes; node++) await cluster.add(options.env?.(node));
       await cluster.joined();
       return cluster;
     } catch (error) {
@@ -49,7 +51,6 @@ export class TestCluster {
         PARLEY_METRICS_PORT: '0',
         PARLEY_DRAIN_TIMEOUT_MS: '2000',
         PARLEY_DRAIN_SPREAD_MS: '100',
-        ...this.#env,
         ...env,
       },
     });
