@@ -353,6 +353,8 @@ export type ChatStore = {
 
   /** Creates, unless the command did so before: then the first reply. `reply` encodes what the row became. */
   create(chat: NewChat, command: Omit<CommandRow, 'reply'>, reply: (chat: Chat) => CommandReply): Promise<CreateResult>;
+  /** A new chat with the messages of another up to one, once per command; `reply` encodes it and its last number. */
+  fork(fork: NewFork, command: Omit<CommandRow, 'reply'>, reply: ForkReply): Promise<ForkResult>;
   /** Keeps the refusal of a command without a chat, unless a reply to it is kept: gives the row that holds from then on. */
   keepRefusal(command: CommandRow): Promise<Read<CommandRow>>;
   /** The whole tree under `root` in one statement, fenced by the root's epoch; nothing happens while one of it runs. */
@@ -419,6 +421,26 @@ export type ChatList = {
   /** The feed's cursor of the viewer's own chats, read before the page: pages and feed give every chat. */
   readonly feed: number;
 };
+
+export type NewFork = {
+  readonly id: ChatId;
+  readonly owner: OwnerId;
+  readonly source: ChatId;
+  /** The last message of it that goes over; with one of a step that calls tools its results do too. */
+  readonly number: number;
+  /** Null: as the source is called. */
+  readonly title: string | null;
+  readonly createdAtMs: number;
+};
+
+export type ForkReply = (chat: Chat, number: number) => CommandReply;
+
+export type ForkResult =
+  | Exclude<CreateResult, { readonly outcome: 'no_parent' | 'parent_archived' }>
+  /** No such chat of the owner, or no such message that users see. */
+  | { readonly outcome: 'not_found' }
+  /** A call of that step has no result yet: no prompt may end there. */
+  | { readonly outcome: 'unsettled' };
 
 export type CreateResult =
   | { readonly outcome: 'created'; readonly reply: CommandReply }

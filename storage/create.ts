@@ -2,7 +2,7 @@
 
 import type { Chat } from '../protocol/content.ts';
 import type { ChatId, OwnerId } from '../protocol/ids.ts';
-import type { CommandReply, CommandRow, CreateResult, NewChat } from '../actors/ports.ts';
+import type { CommandReply, CommandRow, CreateResult, NewChat, Unavailable } from '../actors/ports.ts';
 import { encodeJson } from './codec.ts';
 import { findOn, NO_CHAT } from './commands.ts';
 import { commandKeptUntilMs } from './commit-statements.ts';
@@ -18,16 +18,23 @@ export type Creation = {
   readonly reply: (chat: Chat) => CommandReply;
 };
 
+export function create(connections: Connections, creation: Creation, limits: StoreLimits): Promise<CreateResult> {
+  return untilKnown(connections, limits, (connection) => createOn(connection, creation, limits));
+}
+
 /**
  * A connection lost at the commit is asked about again: the key of the second try waits for the first one if it is
  * still on its way, so the answer of the second holds for both.
  */
-export async function create(connections: Connections, creation: Creation, limits: StoreLimits): Promise<CreateResult> {
+export async function untilKnown<T extends { readonly outcome: string }>(
+  connections: Connections,
+  limits: StoreLimits,
+  attempt: (connection: Connection) => Promise<T>,
+): Promise<T | Unavailable> {
   for (let left = limits.createTries; ; left -= 1) {
     try {
-      const result = await connections.use((connection) => createOn(connection, creation, limits));
-      if (result.outcome !== 'unknown') return result;
-      if (left <= 1) return result;
+      const result = await connections.use(attempt);
+      if (result.outcome !== 'unknown' || left <= 1) return result;
     } catch (error) {
       return connections.unavailable(error);
     }
@@ -48,6 +55,22 @@ async function createOn(connection: Connection, creation: Creation, limits: Stor
   }
   const encoded = reply(created(chat, root));
   const statements = createStatements(chat, root, { ...command, reply: encoded });
+  const result = await makeOnce(connection, statements, limits);
+  if (result.outcome === 'made') return { outcome: 'created', reply: encoded };
+  return result.outcome === 'refused' ? refusal(connection, creation, 'parent_archived') : result;
+}
+
+/** Runs statements of which the last one gives a row when it has made what it is for. */
+export async function makeOnce(
+  connection: Connection,
+  statements: readonly Statement[],
+  limits: StoreLimits,
+): Promise<
+  | { readonly outcome: 'made' }
+  | { readonly outcome: 'refused' }
+  | { readonly outcome: 'unknown'; readonly detail: string }
+  | Unavailable
+> {
   const result = await transactAgain(connection, statements, limits.conflictTries);
   switch (result.outcome) {
     case 'unknown':
@@ -60,8 +83,7 @@ async function createOn(connection: Connection, creation: Creation, limits: Stor
         detail: isContentFault(result.error.sqlstate) ? `SQLSTATE ${result.error.sqlstate}` : describe(result.error),
       };
     case 'committed':
-      if ((result.results.at(-1)?.length ?? 0) > 0) return { outcome: 'created', reply: encoded };
-      return refusal(connection, creation, 'parent_archived');
+      return { outcome: (result.results.at(-1)?.length ?? 0) > 0 ? 'made' : 'refused' };
   }
 }
 
@@ -71,15 +93,24 @@ async function refusal(
   creation: Creation,
   reason: 'no_parent' | 'parent_archived',
 ): Promise<CreateResult> {
-  const { owner } = creation.chat;
-  const found = await findOn(connection, creation.command.principal, null, creation.command.id);
+  return (await madeBefore(connection, creation)) ?? { outcome: reason };
+}
+
+/** What became of the command before; null when nothing did. */
+export async function madeBefore(
+  connection: Connection,
+  { chat, command }: { readonly chat: Pick<NewChat, 'id' | 'owner'>; readonly command: Omit<CommandRow, 'reply'> },
+): Promise<
+  { readonly outcome: 'already_applied' } | { readonly outcome: 'repeated'; readonly row: CommandRow } | null
+> {
+  const found = await findOn(connection, command.principal, null, command.id);
   if (found === null) {
     // The command may have been sent by another principal of the same owner: the chat's own id tells.
     const [row] = await connection.query<{ owner: OwnerId }>({
       text: 'select c.owner from chats c where c.id = $1::uuid',
-      values: [creation.chat.id],
+      values: [chat.id],
     });
-    return row?.owner === owner ? { outcome: 'already_applied' } : { outcome: reason };
+    return row?.owner === chat.owner ? { outcome: 'already_applied' } : null;
   }
   return found === 'applied' ? { outcome: 'already_applied' } : { outcome: 'repeated', row: found };
 }
@@ -92,7 +123,7 @@ async function readParent(connection: Connection, parent: ChatId): Promise<Paren
   return row ?? null;
 }
 
-function created(chat: NewChat, root: ChatId): Chat {
+export function created(chat: NewChat, root: ChatId): Chat {
   return {
     id: chat.id,
     owner: chat.owner,

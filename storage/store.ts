@@ -21,6 +21,7 @@ import { SILENT_LOG, type StoreLog } from './log.ts';
 import { migrate } from './migrate.ts';
 import { Nodes } from './nodes.ts';
 import { changes } from './read-changes.ts';
+import { fork } from './fork.ts';
 import { findMessage, isPromptEmpty, page, part, prompt } from './read-messages.ts';
 import { Upkeep } from './upkeep.ts';
 
@@ -163,6 +164,7 @@ function chatStore(connections: Connections, nodes: Nodes, commits: GroupCommit,
     commit: (intent) => commits.commit(intent),
     release: (chat, epoch, sealed) => release(connections, chat, epoch, sealed),
     create: (chat, command, reply) => create(connections, { chat, command, reply }, limits),
+    fork: (wanted, command, reply) => fork(connections, { fork: wanted, command, reply }, limits),
     keepRefusal: (command) => keepRefusal(connections, command),
     archiveTree: (request) => archiveTree(connections, request, limits),
     changes: (chat, since, asOf) => changes(connections, chat, since, asOf),

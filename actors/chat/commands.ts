@@ -163,6 +163,16 @@ export function parseNewChat(args: Args): Parsed<NewChatArgs> {
   }));
 }
 
+export type ForkArgs = { readonly source: ChatId; readonly number: number; readonly title: string | null };
+
+export function parseFork(args: Args): Parsed<ForkArgs> {
+  return parsing(() => ({
+    source: uuid<ChatId>(args['chat'], 'chat'),
+    number: messageNumber(args['number']),
+    title: optionalText(args['title'], 'title', 'titleChars'),
+  }));
+}
+
 function queueEdit(args: Args): QueueCommand {
   const name = 'queue.edit';
   const id = uuid<CommandId>(args['id'], 'id');

@@ -21,6 +21,7 @@ import type { Attached, ChatHost, CommandRequest, Follower, QueryResult } from '
 import { actorSource, attachTo, placeIn, SEES_ALL, type AttachSource } from './attach.ts';
 import { Crashes } from './crashes.ts';
 import { createChat } from './create.ts';
+import { forkChat } from './fork.ts';
 import { measureActors, type ActorsMeasure } from './measure.ts';
 import { runQuery } from './queries.ts';
 import { Revivals } from './revivals.ts';
@@ -229,6 +230,7 @@ export class NodeChatHost implements ChatHost {
   async commandHere(principal: Principal, request: CommandRequest): Promise<CommandReply | Elsewhere> {
     if (this.#draining && this.#deps.isMine === undefined) return goesDown();
     if (request.name === 'chats.create') return createChat(this.#deps, principal, request);
+    if (request.name === 'chat.fork') return forkChat(this.#deps, principal, request);
     if (!isChatCommandName(request.name)) return refusal(errorBody('unknown_command'));
     const chat = parseChatArg(request.args);
     if (!chat.ok) return refusal(chat.error);

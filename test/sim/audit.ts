@@ -324,6 +324,7 @@ export function override(store: ChatStore, calls: Partial<ChatStore>): ChatStore
     commit: (...args) => store.commit(...args),
     release: (...args) => store.release(...args),
     create: (...args) => store.create(...args),
+    fork: (...args) => store.fork(...args),
     keepRefusal: (...args) => store.keepRefusal(...args),
     archiveTree: (...args) => store.archiveTree(...args),
     changes: (...args) => store.changes(...args),

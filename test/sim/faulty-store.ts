@@ -98,6 +98,14 @@ export class FaultyStore implements ChatStore {
     );
   }
 
+  fork(...args: Parameters<ChatStore['fork']>): ReturnType<ChatStore['fork']> {
+    return this.#write(
+      () => 'fork',
+      () => this.#options.store.fork(...args),
+      () => UNAVAILABLE,
+    );
+  }
+
   release(chat: ChatId, epoch: Epoch, sealed: Position): Promise<boolean> {
     return this.#call(() => `release ${short(chat)} at ${formatPosition(sealed)}`, {
       apply: () => this.#options.store.release(chat, epoch, sealed),

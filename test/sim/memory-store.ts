@@ -17,6 +17,7 @@ import type {
 import type { PageRange } from '../../actors/history-ports.ts';
 import type { ChatId, CommandId, Epoch, NodeId, OwnerId } from '../../protocol/ids.ts';
 import type { Position } from '../../protocol/position.ts';
+import { fork } from './memory-fork.ts';
 import * as reads from './memory-reads.ts';
 import type { MemoryTables } from './memory-tables.ts';
 import * as writes from './memory-writes.ts';
@@ -46,6 +47,10 @@ export class MemoryStore implements ChatStore {
 
   create(...[chat, command, reply]: Parameters<ChatStore['create']>): ReturnType<ChatStore['create']> {
     return Promise.resolve(writes.create(this.tables, { chat, command, reply }));
+  }
+
+  fork(...[wanted, command, reply]: Parameters<ChatStore['fork']>): ReturnType<ChatStore['fork']> {
+    return Promise.resolve(fork(this.tables, { fork: wanted, command, reply }));
   }
 
   archiveTree(request: ArchiveRequest): Promise<ArchiveResult> {

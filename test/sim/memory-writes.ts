@@ -200,11 +200,16 @@ export function create(tables: MemoryTables, { chat, command, reply }: Creation)
   };
   const encoded = reply(created);
   const titleSource = title === null ? null : ('user' as const);
-  const row = { ...EMPTY_ROW, ...freshLists(), chat: created, createCommand: command.id, systemPrompt, titleSource };
+  const row = { ...emptyRow(), chat: created, createCommand: command.id, systemPrompt, titleSource };
   tables.chats.set(id, row);
   saveCommand(tables, null, { ...command, reply: encoded });
   feed(tables, row);
   return { outcome: 'created', reply: encoded };
+}
+
+/** A chat in which nothing has happened yet. */
+export function emptyRow(): Omit<ChatRow, 'chat' | 'createCommand' | 'systemPrompt' | 'titleSource'> {
+  return { ...EMPTY_ROW, ...freshLists() };
 }
 
 const EMPTY_ROW = {
@@ -269,12 +274,12 @@ export function keepRefusal(tables: MemoryTables, command: CommandRow): CommandR
   return known?.row ?? command;
 }
 
-function saveCommand(tables: MemoryTables, chat: ChatId | null, row: CommandRow): void {
+export function saveCommand(tables: MemoryTables, chat: ChatId | null, row: CommandRow): void {
   tables.commands.set(commandKey(row.principal, chat, row.id), { chat, row });
 }
 
 /** Gives the chat the next place of its owner. */
-function feed(tables: MemoryTables, row: ChatRow): void {
+export function feed(tables: MemoryTables, row: ChatRow): void {
   const owner = row.chat.owner as OwnerId;
   row.feedSeq = (tables.feeds.get(owner) ?? 0) + 1;
   tables.feeds.set(owner, row.feedSeq);

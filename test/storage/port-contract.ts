@@ -22,6 +22,7 @@ import {
 } from './fixture.ts';
 import { compactionPort } from './port-compaction.ts';
 import { feedPort } from './port-feed.ts';
+import { forkPort } from './port-fork.ts';
 import { historyPort } from './port-history.ts';
 
 const STALE = { outcome: 'stale' };
@@ -35,6 +36,7 @@ export function portContract(store: () => ChatStore): void {
   readings(store);
   trees(store);
   historyPort(store);
+  forkPort(store);
   feedPort(store);
   compactionPort(store);
 }
