@@ -150,6 +150,8 @@ export type ModelErrorKind =
   | 'bad_request'
   /** Ours: it breaks a rule of the providers and was not sent. */
   | 'invalid_prompt'
+  /** The provider does not take its own reasoning back: another account or model, a history that it does not know. */
+  | 'reasoning_rejected'
   | 'model_not_found'
   | 'context_overflow';
 
@@ -211,6 +213,8 @@ export type ChatRecord = {
   readonly contextTokens: number | null;
   /** The model of the latest request; null before the first one. */
   readonly promptModel: string | null;
+  /** What providers sent goes back from this number of a message on; before it, only what was shown of it. */
+  readonly reasoningFrom: number;
   readonly turn: TurnRecord | null;
   readonly queue: readonly QueuedItem[];
   /** Attempts without a settlement: the epochs that opened them are over. */
@@ -269,6 +273,7 @@ export type ChatPatch = {
   readonly titleSource?: TitleSource;
   readonly contextTokens?: number | null;
   readonly promptModel?: string;
+  readonly reasoningFrom?: number;
   readonly status?: ChatStatus;
   readonly archived?: boolean;
   readonly model?: string;

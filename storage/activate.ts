@@ -58,6 +58,7 @@ type LockedRow = ChatRow & {
   readonly title_source: TitleSource | null;
   readonly context_tokens: number | null;
   readonly prompt_model: string | null;
+  readonly reasoning_from: number;
   readonly turn: Uint8Array | null;
   readonly wake_at: number | null;
   readonly owner_node: NodeId | null;
@@ -132,6 +133,7 @@ function recordFrom(row: LockedRow, epoch: Epoch, loaded: Loaded, commandsMax: n
     titleSource: row.title_source,
     contextTokens: row.context_tokens,
     promptModel: row.prompt_model,
+    reasoningFrom: row.reasoning_from,
     turn,
     queue: mine(loaded.queue).map(queuedFromRow),
     openAttempts: mine(loaded.attempts).map(attemptFromRow),
@@ -224,7 +226,7 @@ function byChat<T extends { readonly chat: ChatId }>(rows: readonly T[]): ByChat
 
 const LOCK = `
   select ${CHAT_COLUMNS}, c.system_prompt, c.fixed_system, c.sealed_epoch, c.sealed_seq, c.next_number, c.read_number, c.turn,
-    c.title_source, c.context_tokens, c.prompt_model, c.wake_at, c.owner_node, (select n.dead_at is null from nodes n where n.id = $2::uuid) as node_lives
+    c.title_source, c.context_tokens, c.prompt_model, c.reasoning_from, c.wake_at, c.owner_node, (select n.dead_at is null from nodes n where n.id = $2::uuid) as node_lives
   from chats c
   where c.id = any($1::uuid[])
   order by c.id

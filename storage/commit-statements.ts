@@ -121,6 +121,7 @@ const PATCH = {
   set_context: 'boolean',
   context_tokens: 'bigint',
   prompt_model: 'text',
+  reasoning_from: 'bigint',
   set_error: 'boolean',
   last_error: 'bytea',
   last_turn: 'bytea',
@@ -307,6 +308,7 @@ function patchRow(fence: Fence, intent: CommitIntent, fed: boolean): Record<keyo
     set_context: patch.contextTokens !== undefined,
     context_tokens: patch.contextTokens ?? null,
     prompt_model: patch.promptModel ?? null,
+    reasoning_from: patch.reasoningFrom ?? null,
     set_error: patch.lastError !== undefined,
     last_error: patch.lastError ? encodeJson(patch.lastError) : null,
     last_turn: patch.lastTurn === undefined ? null : encodeJson(patch.lastTurn),
@@ -438,6 +440,7 @@ const UPDATE_CHATS = `
       coalesce(r.title_source, c.title_source) as title_source,
       case when r.set_context then r.context_tokens else c.context_tokens end as context_tokens,
       coalesce(r.prompt_model, c.prompt_model) as prompt_model,
+      coalesce(r.reasoning_from, c.reasoning_from) as reasoning_from,
       case when r.set_error then r.last_error else c.last_error end as last_error,
       coalesce(r.last_turn, c.last_turn) as last_turn,
       case when r.set_turn then r.turn else c.turn end as turn,
@@ -457,14 +460,14 @@ const UPDATE_CHATS = `
     status = p.status, archived = p.archived, model = p.model, labels = p.labels, fixed_system = p.fixed_system,
     next_number = p.next_number, read_number = p.read_number, title = p.title, last_error = p.last_error,
     title_source = p.title_source, context_tokens = p.context_tokens, prompt_model = p.prompt_model,
-    last_turn = p.last_turn, turn = p.turn, wake_at = p.wake_at,
+    reasoning_from = p.reasoning_from, last_turn = p.last_turn, turn = p.turn, wake_at = p.wake_at,
     updated_at = coalesce(p.listed_at, c.updated_at),
     feed_seq = coalesce(l.feed_seq, c.feed_seq)
   from patched p left join placed l on l.id = p.id
   where c.id = p.id and (
     p.fed or
     (p.status, p.archived, p.model, p.labels, p.fixed_system, p.next_number, p.title, p.title_source, p.context_tokens,
-      p.prompt_model, p.last_error, p.last_turn, p.turn, p.wake_at)
+      p.prompt_model, p.reasoning_from, p.last_error, p.last_turn, p.turn, p.wake_at)
     is distinct from
     (c.status, c.archived, c.model, c.labels, c.fixed_system, c.next_number, c.title, c.title_source, c.context_tokens,
-      c.prompt_model, c.last_error, c.last_turn, c.turn, c.wake_at))`;
+      c.prompt_model, c.reasoning_from, c.last_error, c.last_turn, c.turn, c.wake_at))`;

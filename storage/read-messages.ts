@@ -58,7 +58,9 @@ type PromptRow = {
 export function prompt(connections: Connections, chat: ChatId): Promise<Read<readonly PromptItem[]>> {
   return connections.read(async (connection) => {
     const rows = await connection.query<PromptRow>({
-      text: `select m.role, m.content, m.content_version, m.provider, m.provider_blocks from messages m
+      text: `select m.role, m.content, m.content_version, m.provider,
+          case when m.number >= c.reasoning_from then m.provider_blocks end as provider_blocks
+        from messages m join chats c on c.id = m.chat
         where m.chat = $1::uuid and ${IN_PROMPT}
         order by m.number`,
       values: [chat],

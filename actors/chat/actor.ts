@@ -95,7 +95,7 @@ export class ChatActor {
   /** `crashed`: the actors of this chat failed too often of late; a turn that was running is given up. */
   constructor(deps: ActorDeps, record: ChatRecord, crashed: boolean) {
     const { chat, queue, turn, nextNumber, readNumber, systemPrompt, fixedSystem } = record;
-    const { titleSource, contextTokens, promptModel } = record;
+    const { titleSource, contextTokens, promptModel, reasoningFrom } = record;
     this.deps = deps;
     this.chat = chat.id;
     this.epoch = record.epoch;
@@ -116,6 +116,7 @@ export class ChatActor {
       titleSource,
       contextTokens,
       promptModel,
+      reasoningFrom,
     };
     this.post(() => this.#load(record, crashed));
   }
@@ -429,7 +430,9 @@ export class ChatActor {
     run.writer.flush();
     const turn = must(this.#state.turn, 'an attempt belongs to a turn');
     const { settings, random } = this.deps;
-    const judgement = judge({ result, attempt: turn.attempt, settings, fraction: random.fraction() });
+    const { reasoningFrom, nextNumber } = this.#state;
+    const source = { result, attempt: turn.attempt, settings, fraction: random.fraction() };
+    const judgement = judge({ ...source, sendsReasoning: reasoningFrom < nextNumber });
     const ended = { ...this.#endedAttempt(result), error: judgement.error, delayMs: judgement.delayMs };
     await this.step({ type: 'attemptEnded', verdict: judgement.verdict, more: this.#hasMore() }, { ended }, null);
   }

@@ -27,6 +27,8 @@ export type ActorState = {
   readonly contextTokens: number | null;
   /** The model of the latest request; null before the first one. */
   readonly promptModel: string | null;
+  /** As in `ChatRecord`. */
+  readonly reasoningFrom: number;
   readonly systemPrompt: string | null;
   readonly fixedSystem: readonly string[] | null;
   readonly attempt: AttemptOpening | null;
@@ -205,6 +207,7 @@ function patchOf(before: ActorState, after: ActorState): ChatPatch {
     ...(before.promptModel === after.promptModel || after.promptModel === null
       ? {}
       : { promptModel: after.promptModel }),
+    ...(before.reasoningFrom === after.reasoningFrom ? {} : { reasoningFrom: after.reasoningFrom }),
     ...(a.status === b.status ? {} : { status: b.status }),
     ...(a.model === b.model ? {} : { model: b.model }),
     ...(a.labels === b.labels ? {} : { labels: b.labels }),

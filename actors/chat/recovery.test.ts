@@ -38,6 +38,7 @@ function record(change: Partial<ChatRecord>): ChatRecord {
     titleSource: null,
     contextTokens: null,
     promptModel: null,
+    reasoningFrom: 0,
     nextNumber: 1,
     turn: TURN,
     queue: [],

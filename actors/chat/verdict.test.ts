@@ -9,7 +9,7 @@ function failed(kind: ModelErrorKind, retryAfterMs: number | null = null): Attem
 }
 
 const judged = (result: AttemptResult, attempt = 1, fraction = 0) =>
-  judge({ result, attempt, settings: CHAT_DEFAULTS, fraction });
+  judge({ result, attempt, settings: CHAT_DEFAULTS, fraction, sendsReasoning: true });
 
 describe('judge', () => {
   it('[P12] tries again what may pass by itself, and nothing else', () => {

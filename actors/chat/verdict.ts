@@ -16,6 +16,8 @@ const POLICY: Readonly<Record<ModelErrorKind, Policy>> = {
   unauthorized: { code: 'model_unauthorized', retries: false },
   spend_limit: { code: 'model_spend_limit', retries: false },
   bad_request: { code: 'model_bad_request', retries: false },
+  // Once, without the reasoning; see below.
+  reasoning_rejected: { code: 'model_bad_request', retries: false },
   invalid_prompt: { code: 'prompt_invalid', retries: false },
   model_not_found: { code: 'model_not_found', retries: false },
   context_overflow: { code: 'context_overflow', retries: false },
@@ -35,9 +37,11 @@ export type JudgedAttempt = {
   readonly settings: ChatSettings;
   /** In [0, 1): spreads the waits of many chats. */
   readonly fraction: number;
+  /** Some of what providers sent may have gone back: a provider that refuses it is asked once more, without. */
+  readonly sendsReasoning: boolean;
 };
 
-export function judge({ result, attempt, settings, fraction }: JudgedAttempt): Judgement {
+export function judge({ result, attempt, settings, fraction, sendsReasoning }: JudgedAttempt): Judgement {
   if (result.outcome === 'completed') {
     if (result.stopReason !== 'context_overflow') return { verdict: 'completed', error: null, delayMs: 0 };
     return { verdict: 'failed', error: errorBody('context_overflow'), delayMs: 0 };
@@ -46,6 +50,9 @@ export function judge({ result, attempt, settings, fraction }: JudgedAttempt): J
   if (result.outcome === 'aborted') return { verdict: 'failed', error: errorBody('model_unavailable'), delayMs: 0 };
   const { kind, detail, retryAfterMs } = result.error;
   const { code, retries } = POLICY[kind];
+  if (kind === 'reasoning_rejected' && sendsReasoning && attempt < settings.attemptsMax) {
+    return { verdict: 'retry', error: errorBody(code, detail), delayMs: 0 };
+  }
   if (!retries || attempt >= settings.attemptsMax) {
     return { verdict: 'failed', error: errorBody(code, detail), delayMs: 0 };
   }

@@ -73,9 +73,13 @@ function apiErrorKind(error: ResponseError, status: number | null): ModelErrorKi
   return status === null ? 'unavailable' : kindOfStatus(status);
 }
 
-/** These two have no type of their own: the API gives them as `invalid_request_error` with a sentence. */
+/** These have no type of their own: the API gives them as `invalid_request_error` with a sentence. */
 function badRequestKind(message: string | null): ModelErrorKind {
   if (message === null) return 'bad_request';
   if (/prompt is too long|exceeds? (?:the )?context (?:limit|window)/iu.test(message)) return 'context_overflow';
+  // A signature that is not its own, and thinking that was made behind another prompt.
+  if (/thinking/iu.test(message) && /signature|cannot be modified|different conversation/iu.test(message)) {
+    return 'reasoning_rejected';
+  }
   return /credit balance is too low/iu.test(message) ? 'spend_limit' : 'bad_request';
 }

@@ -32,6 +32,7 @@ const KIND_BY_CODE: Readonly<Record<string, ModelErrorKind>> = {
   slow_down: 'overloaded',
   vector_store_timeout: 'unavailable',
   invalid_prompt: 'bad_request',
+  invalid_encrypted_content: 'reasoning_rejected',
   data_residency_mismatch: 'bad_request',
 };
 
@@ -108,6 +109,7 @@ function errorKind({ status: sent, code, type, message }: Stated): ModelErrorKin
 /** Servers that only speak the protocol give a full window as a sentence, without a code. */
 function badRequestKind(message: string | null): ModelErrorKind {
   if (message === null) return 'bad_request';
+  if (/item of type 'reasoning' was provided without/iu.test(message)) return 'reasoning_rejected';
   const full = /maximum context length|context (?:length|window|size)|exceeds? the (?:model's )?context/iu;
   return full.test(message) ? 'context_overflow' : 'bad_request';
 }

@@ -55,6 +55,7 @@ const KINDS = {
   spend_limit: true,
   bad_request: true,
   invalid_prompt: true,
+  reasoning_rejected: true,
   model_not_found: true,
   context_overflow: true,
 } as const satisfies Record<ModelErrorKind, true>;

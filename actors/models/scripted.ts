@@ -191,6 +191,7 @@ function statusOf(kind: ModelErrorKind): number | null {
     case 'model_not_found':
       return 404;
     case 'bad_request':
+    case 'reasoning_rejected':
     case 'context_overflow':
       return 400;
     case 'silent':

@@ -21,6 +21,8 @@ export type AnthropicProtocolOptions = {
   readonly defaults?: Partial<Scenario>;
   /** Shorter prefixes are not cached. */
   readonly cacheMinimumTokens?: number;
+  /** What it signs thinking with: one that changes takes no thinking of before. */
+  readonly secret?: string;
 };
 
 const SECRET = 'fake-anthropic';
@@ -35,7 +37,7 @@ export async function startFakeAnthropic(
 }
 
 export function anthropicProtocol(options: AnthropicProtocolOptions): Protocol<StepContext> {
-  const { apiKey, defaults = {}, cacheMinimumTokens = ANTHROPIC_CACHE_MINIMUM } = options;
+  const { apiKey, defaults = {}, cacheMinimumTokens = ANTHROPIC_CACHE_MINIMUM, secret = SECRET } = options;
   const cache = new PromptCache(RECORDED_MAX, cacheMinimumTokens);
   return {
     name: 'anthropic',
@@ -48,7 +50,7 @@ export function anthropicProtocol(options: AnthropicProtocolOptions): Protocol<S
     receive: ({ number, method, headers, body }) => {
       const fault = headerFault(method, headers, apiKey ?? null);
       if (fault !== null) return fault;
-      const prompt = readPrompt(body, SECRET);
+      const prompt = readPrompt(body, secret);
       if (typeof prompt === 'string') return { status: 400, type: 'invalid_request_error', message: prompt };
       const prefix = promptPrefix(prompt);
       const context: StepContext = {
@@ -57,7 +59,7 @@ export function anthropicProtocol(options: AnthropicProtocolOptions): Protocol<S
         model: prompt.model,
         usage: cache.account(prompt, body),
         maxTokens: prompt.maxTokens,
-        sign: (thinking) => sign(thinking, prefix, SECRET),
+        sign: (thinking) => sign(thinking, prefix, secret),
       };
       return { context, conversation: conversationOf(prompt) };
     },

@@ -17,6 +17,8 @@ export type ResponsesOptions = {
   readonly apiKey?: string;
   /** What a request without a directive gets. */
   readonly defaults?: Partial<Scenario>;
+  /** What it seals reasoning with: one that changes takes no reasoning of before. */
+  readonly secret?: string;
 };
 
 /** What a request for a response that runs already gets instead of it. */
@@ -124,13 +126,13 @@ export class ResponsesEndpoint implements Endpoint {
         const fault = this.#keyFault(headers.authorization);
         if (fault !== null) return fault;
         if (method !== 'POST') return { status: 405, type: 'invalid_request_error', message: 'Method not allowed' };
-        const request = readResponsesRequest(body, SECRET);
+        const request = readResponsesRequest(body, this.#options.secret ?? SECRET);
         if (!('conversation' in request)) return request;
         const context: ResponsesContext = {
           ...request,
           ...this.#cache.account(`${request.model} ${request.cacheKey || number}`, request.prompt),
           id: `resp_${String(number).padStart(6, '0')}`,
-          seal: (reasoning) => seal(reasoning, SECRET),
+          seal: (reasoning) => seal(reasoning, this.#options.secret ?? SECRET),
         };
         return { context, conversation: request.conversation };
       },

@@ -52,7 +52,7 @@ describe('round trips', () => {
     const forged = new TextDecoder().decode(item.provider?.json).replace('thought1', 'thought9');
     const provider: ProviderBlocks = { provider: 'anthropic', json: new TextEncoder().encode(forged) };
     const next = await run(null, modelRequest([userItem('a'), { ...item, provider }, userItem('b')]));
-    expect(next.result).toMatchObject({ outcome: 'failed', error: { kind: 'bad_request', status: 400 } });
+    expect(next.result).toMatchObject({ outcome: 'failed', error: { kind: 'reasoning_rejected', status: 400 } });
   });
 
   test('[P8] thinking after another prefix is refused: history may only be appended to', async () => {
@@ -60,7 +60,7 @@ describe('round trips', () => {
     const items = [userItem('A'), answered(result, sink), userItem('b')];
     expect((await run(null, modelRequest(items))).result).toMatchObject({
       outcome: 'failed',
-      error: { kind: 'bad_request' },
+      error: { kind: 'reasoning_rejected' },
     });
   });
 

@@ -94,7 +94,7 @@ describe('round trips', () => {
     const forged = new TextDecoder().decode(item.provider?.json).replace('gAAA.', 'gAAA.x');
     const provider = { provider: 'openai', json: new TextEncoder().encode(forged) };
     const next = await run(null, modelRequest([userItem('a'), { ...item, provider }, userItem('b')]));
-    expect(next.result).toMatchObject({ outcome: 'failed', error: { kind: 'bad_request', status: 400 } });
+    expect(next.result).toMatchObject({ outcome: 'failed', error: { kind: 'reasoning_rejected', status: 400 } });
   });
 
   test.each<[string, Plan]>([

@@ -91,6 +91,7 @@ describe('failures', () => {
     spend_limit: 429,
     bad_request: 400,
     invalid_prompt: null,
+    reasoning_rejected: 400,
     model_not_found: 404,
     context_overflow: 400,
   } satisfies Record<ModelErrorKind, number | null>;

@@ -17,6 +17,7 @@ export type ChatRow = {
   titleSource: TitleSource | null;
   contextTokens: number | null;
   promptModel: string | null;
+  reasoningFrom: number;
   /** The owner's place in the feed at the last change that shows in a summary; no two chats have the same. */
   feedSeq: number;
   epoch: Epoch;

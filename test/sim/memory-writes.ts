@@ -107,6 +107,7 @@ function applyPatch(row: ChatRow, patch: ChatPatch): void {
   if (patch.titleSource !== undefined) row.titleSource = patch.titleSource;
   if (patch.contextTokens !== undefined) row.contextTokens = patch.contextTokens;
   if (patch.promptModel !== undefined) row.promptModel = patch.promptModel;
+  if (patch.reasoningFrom !== undefined) row.reasoningFrom = patch.reasoningFrom;
 }
 
 /** Who takes the chats over, and how many commands each record holds at most. */
@@ -129,7 +130,7 @@ export function activate(tables: MemoryTables, { chat, viewer }: Activation, tak
 
 function recordOf(tables: MemoryTables, row: ChatRow, sealed: Position | null, commandsMax: number): ChatRecord {
   const { chat, systemPrompt, fixedSystem, epoch, nextNumber, readNumber, turn, queue, wakeAtMs } = row;
-  const { titleSource, contextTokens, promptModel } = row;
+  const { titleSource, contextTokens, promptModel, reasoningFrom } = row;
   const commands = [...tables.commands.values()]
     .filter((command) => command.chat === chat.id)
     .map((command) => command.row)
@@ -145,6 +146,7 @@ function recordOf(tables: MemoryTables, row: ChatRow, sealed: Position | null, c
     titleSource,
     contextTokens,
     promptModel,
+    reasoningFrom,
     turn,
     queue,
     openAttempts: [...tables.attempts.values()]
@@ -219,6 +221,7 @@ const EMPTY_ROW = {
   readNumber: 0,
   contextTokens: null,
   promptModel: null,
+  reasoningFrom: 0,
   feedSeq: 0,
   epoch: 0 as Epoch,
   ownerNode: null,

@@ -2,9 +2,9 @@
 // that are no steps of a turn were for.
 
 import { expect, test } from 'vitest';
-import type { ChatStore } from '../../actors/ports.ts';
+import type { ChatStore, NewMessage } from '../../actors/ports.ts';
 import type { TurnId } from '../../protocol/ids.ts';
-import { attemptOf, createChat, createTaken, intentOf, newId, takeChat } from './fixture.ts';
+import { at, attemptOf, createChat, createTaken, intentOf, messageOf, newId, takeChat } from './fixture.ts';
 
 /** `store` is called inside tests only. */
 export function compactionPort(store: () => ChatStore): void {
@@ -16,6 +16,21 @@ export function compactionPort(store: () => ChatStore): void {
     expect((await takeChat(store(), chat)).contextTokens).toBe(141_000);
     await store().commit(intentOf(chat, 3, { patch: { contextTokens: null } }));
     expect((await takeChat(store(), chat)).contextTokens).toBe(null);
+  });
+
+  test('[P8] what providers sent does not go back from before the number that a commit gave, for good', async () => {
+    const { chat } = await createTaken(store());
+    const provider = { provider: 'anthropic', json: new TextEncoder().encode('[{"type":"text","text":"x"}]') };
+    const said = (number: number): NewMessage => messageOf(number, at(1, number + 1), { role: 'assistant', provider });
+    await store().commit(intentOf(chat, 1, { messages: [said(1), said(2)], patch: { nextNumber: 3 } }));
+    await store().commit(intentOf(chat, 1, { patch: { reasoningFrom: 2 } }));
+    await store().commit(intentOf(chat, 1, { patch: { contextTokens: 1 } }));
+    const prompt = await store().prompt(chat);
+    expect(prompt.outcome === 'read' ? prompt.value.map((item) => item.provider?.provider ?? null) : null).toEqual([
+      null,
+      'anthropic',
+    ]);
+    expect((await takeChat(store(), chat)).reasoningFrom).toBe(2);
   });
 
   test('[titles] who named a chat comes back with it: the user at its creation, later whoever the commit says', async () => {

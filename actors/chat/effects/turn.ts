@@ -12,6 +12,7 @@ import type { EffectName } from '../machine.ts';
 import { systemPrompt } from '../prompt.ts';
 import { endedOf, sendOf, setModel, turnOf, wirePosition, type Effect, type EffectInput } from './input.ts';
 import { acceptMessage, keepMessage } from './messages.ts';
+import { dropReasoning } from './reasoning.ts';
 
 export const TURN_EFFECTS = {
   acceptMessage(draft, input) {
@@ -58,7 +59,8 @@ export const TURN_EFFECTS = {
     if (input.ended !== null) settleAttempt(draft, input.ended);
   },
   scheduleRetry(draft, input) {
-    const { error, delayMs } = endedOf(input);
+    const { result, error, delayMs } = endedOf(input);
+    if (result.outcome === 'failed' && result.error.kind === 'reasoning_rejected') dropReasoning(draft);
     const turn = turnOf(draft);
     const retry = { error: must(error, 'a retry has a cause'), delayMs, atMs: draft.atMs + delayMs };
     const { id, step, attempt } = turn;
