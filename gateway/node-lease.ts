@@ -161,13 +161,14 @@ export class NodeLease {
   }
 
   async #registerAnew(): Promise<number> {
-    const { nodes, watcher } = this.#parts;
+    const { nodes, watcher, logger } = this.#parts;
     const { id, sentAtMs } = newId(this.#parts);
     const registered = await nodes.register(id);
     if (registered.outcome === 'unavailable') return nodes.ttlMs / BEATS_PER_TTL;
     this.#id = id;
     this.#renewedAtMs = sentAtMs;
     this.#isLost = false;
+    logger.info('the node has registered anew', { incarnation: id });
     watcher?.onAnew(id);
     return nodes.ttlMs / BEATS_PER_TTL;
   }

@@ -18,8 +18,9 @@ import { NOWHERE, type Place, type Rule, type Violation } from './violation.ts';
 export type Verdict = {
   /** The first `VIOLATIONS_KEPT`, in the order in which they were found. */
   readonly violations: readonly Violation[];
-  /** How many there were. */
+  /** How many there were, in all and by rule. */
   readonly count: number;
+  readonly byRule: Readonly<Record<Rule, number>>;
   readonly looked: Looked;
 };
 
@@ -32,6 +33,7 @@ export class HistoryChecker {
   readonly #answers = new Answers(this.#looked);
   readonly #violations: Violation[] = [];
   #count = 0;
+  readonly #byRule: Record<Rule, number> = { a: 0, b: 0, c: 0, d: 0, e: 0 };
 
   /** As far as it has come. */
   get looked(): Readonly<Looked> {
@@ -90,7 +92,7 @@ export class HistoryChecker {
       );
     }
     for (const [rule, what] of unlooked(this.#looked)) this.#report(rule, NOWHERE, what);
-    return { violations: this.#violations, count: this.#count, looked: this.#looked };
+    return { violations: this.#violations, count: this.#count, byRule: this.#byRule, looked: this.#looked };
   }
 
   #onFrame({ at, client, chat, frame }: HistoryRecord & { readonly type: 'frame' }): void {
@@ -144,6 +146,7 @@ export class HistoryChecker {
 
   #report(rule: Rule, place: Place, what: string): void {
     this.#count += 1;
+    this.#byRule[rule] += 1;
     if (this.#violations.length < VIOLATIONS_KEPT) this.#violations.push({ rule, ...place, what });
   }
 }

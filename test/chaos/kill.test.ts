@@ -30,6 +30,7 @@ test('[P1][P2][P3][P4][P5][P12] kill -9 of one of three nodes while chats stream
     name: 'kill',
     scenario: kill,
     isQuick: true,
+    isOverlapping: false,
     nodes: null,
     chats: 12,
     faults: 3,

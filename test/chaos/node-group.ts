@@ -14,14 +14,25 @@ export type GroupOptions = {
   readonly env: (i: number) => Readonly<Record<string, string>>;
 };
 
-export type GroupNode = {
+export class GroupNode {
   readonly name: string;
   readonly process: NodeProcess;
   readonly metricsUrl: string;
-  /** Its incarnation in storage. */
-  id: string;
-  isUp: boolean;
-};
+  /** Whether clients should go there. */
+  isUp = true;
+
+  constructor(name: string, process: NodeProcess, metricsUrl: string) {
+    this.name = name;
+    this.process = process;
+    this.metricsUrl = metricsUrl;
+  }
+
+  /** Its incarnation in storage: that of its start, until it says that it has registered anew. */
+  get id(): string {
+    const anew = [...this.process.stderr.matchAll(/"incarnation":"([0-9a-f-]{36})"/g)].at(-1);
+    return anew?.[1] ?? this.process.incarnation;
+  }
+}
 
 /** What a run asks beyond what a node allows one owner and one address. */
 const WIDE_LIMITS = Object.fromEntries(
@@ -61,7 +72,7 @@ export class NodeGroup {
       });
       started.push(process);
       const metricsUrl = `http://127.0.0.1:${metricsPort}/metrics`;
-      return { name: `node ${i + 1}`, process, metricsUrl, id: await incarnationOf(process), isUp: true };
+      return new GroupNode(`node ${i + 1}`, process, metricsUrl);
     };
     const results = await Promise.allSettled(Array.from({ length: count }, (_, i) => one(i)));
     const failed = results.find((result) => result.status === 'rejected');
@@ -106,7 +117,6 @@ export class NodeGroup {
   /** Starts again, as a new incarnation, and takes clients when it is up. */
   async restart(node: GroupNode, env: Readonly<Record<string, string>> = {}): Promise<void> {
     await node.process.restart(env);
-    node.id = await incarnationOf(node.process);
     node.isUp = true;
     this.#announce();
   }
@@ -136,10 +146,4 @@ export class NodeGroup {
     const reachable = this.up.length > 0 ? this.up : this.nodes;
     this.#urls.set(reachable.map(({ process }) => process.url));
   }
-}
-
-async function incarnationOf(process: NodeProcess): Promise<string> {
-  const line = await process.logged((text) => text.includes('"msg":"node up"'));
-  const { node, incarnation } = JSON.parse(line) as { readonly node: string; readonly incarnation?: string };
-  return incarnation ?? node;
 }

@@ -8,6 +8,7 @@ export type ChaosArguments = {
   /** One, or all of them after each other. */
   readonly scenarios: readonly (readonly [string, Scenario])[];
   readonly isQuick: boolean;
+  readonly isOverlapping: boolean;
   readonly nodes: number | null;
   readonly chats: number;
   readonly faults: number | null;
@@ -37,6 +38,7 @@ ${lines.join('\n')}
   --nodes N       nodes; without it as many as the scenario needs
   --chats N       chats, with two clients each (${CHATS.full})
   --faults N      faults
+  --overlap       kill: the next one without waiting for the last takeover, and without its bound
   --seed N        the load and the choice of faults; what the machine does in between is its own
 
 It starts its own Postgres and nodes, and ends them. Exit code: 0 when nothing was broken, 1 when something was, 2 for a
@@ -69,6 +71,7 @@ export function parseArguments(args: readonly string[]): ParsedArguments {
     given: {
       scenarios,
       isQuick,
+      isOverlapping: values.overlap === true,
       nodes: numberOf(values.nodes),
       chats: numberOf(values.chats) ?? (isQuick ? CHATS.quick : CHATS.full),
       faults: numberOf(values.faults),
@@ -82,6 +85,7 @@ export function parseArguments(args: readonly string[]): ParsedArguments {
 const TEXT = { type: 'string' } as const;
 const OPTIONS = {
   quick: { type: 'boolean' },
+  overlap: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
   json: TEXT,
   history: TEXT,

@@ -9,6 +9,7 @@ export type RunOptions = {
   readonly name: string;
   readonly scenario: Scenario;
   readonly isQuick: boolean;
+  readonly isOverlapping: boolean;
   readonly nodes: number | null;
   readonly chats: number;
   readonly faults: number | null;
@@ -28,7 +29,7 @@ export type ChaosReport = Readonly<Record<string, unknown>> & {
 const DEVICES = 2;
 
 export async function runScenario(options: RunOptions): Promise<ChaosReport> {
-  const { name, scenario, isQuick, chats, seed, history, say } = options;
+  const { name, scenario, isQuick, isOverlapping, chats, seed, history, say } = options;
   const startedMs = performance.now();
   const nodes = options.nodes ?? scenario.nodes;
   if (nodes < scenario.nodesMin) throw new Error(`${name} needs ${scenario.nodesMin} nodes or more`);
@@ -36,7 +37,7 @@ export async function runScenario(options: RunOptions): Promise<ChaosReport> {
   const { leaves, hasLines } = scenario;
   const stage = await Stage.start({ nodes, chats, devices: DEVICES, seed, history, say, leaves, hasLines });
   try {
-    const figures = await scenario.play(stage, { nodes, faults, isQuick });
+    const figures = await scenario.play(stage, { nodes, faults, isQuick, isOverlapping });
     const { turns } = stage.parts.load;
     const outcomes = Object.fromEntries(stage.parts.load.outcomes);
     const end = await stage.finish();
@@ -45,7 +46,10 @@ export async function runScenario(options: RunOptions): Promise<ChaosReport> {
       chaos: name,
       faults: end.looked.faults,
       violations: end.count + stage.faults.length + end.remains.length,
+      byRule: end.byRule,
       ...figures,
+      /** Writes of an epoch that was over, and two writers of one epoch: rule (c). */
+      accepted: end.byRule.c,
       nodes,
       chats,
       clients: chats * DEVICES,

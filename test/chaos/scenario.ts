@@ -6,6 +6,8 @@ export type Plan = {
   readonly nodes: number;
   readonly faults: number;
   readonly isQuick: boolean;
+  /** Faults do not wait for the end of what the one before has begun, where the scenario can do that. */
+  readonly isOverlapping: boolean;
 };
 
 export type Scenario = {

@@ -102,20 +102,13 @@ export class Stage {
     }
   }
 
-  /** After a node was declared dead and came back as another incarnation: resolves when that is known. */
-  async knowAgain(node: GroupNode): Promise<void> {
-    const known = new Set(this.parts.nodes.nodes.map(({ id }) => id));
+  /** Resolves when the node renews its row, as the incarnation that it was or as another one. */
+  async livesAgain(node: GroupNode): Promise<void> {
     for (let looks = 0; looks < LOOKS_MAX; looks++) {
-      const live = await this.parts.watch.liveNodes();
-      if (live.includes(node.id)) return;
-      const anew = live.find((id) => !known.has(id));
-      if (anew !== undefined) {
-        node.id = anew;
-        return;
-      }
+      if ((await this.parts.watch.liveNodes()).includes(node.id)) return;
       await this.pause(LOOK_EVERY_MS);
     }
-    this.faults.push(`${node.name} did not come back as another incarnation`);
+    this.faults.push(`${node.name} did not come back to life`);
   }
 
   /** Notes the fault, and that these chats have no owner from now on. */

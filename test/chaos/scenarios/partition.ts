@@ -85,7 +85,7 @@ async function cutOff(stage: Stage, what: keyof Lines, how: 'cut' | 'silence'): 
   line?.[how]();
   await stage.pause(CUT_OFF_MS);
   line?.heal();
-  if (what === 'database' && node !== undefined) await stage.knowAgain(node);
+  if (what === 'database' && node !== undefined) await stage.livesAgain(node);
 }
 
 function allLines({ parts }: Stage): readonly NonNullable<Lines['nats']>[] {

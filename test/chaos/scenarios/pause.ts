@@ -48,7 +48,7 @@ async function strike(stage: Stage, faults: number, how: string): Promise<number
     nodes.signal(node, 'SIGCONT');
     await stage.pause(AWAKE_MS);
     nodes.setUp(node, true);
-    await stage.knowAgain(node);
+    await stage.livesAgain(node);
     attempts += (await stale(node)) - before;
     say(`${i}/${faults} ${how}: ${node.name} woke up, ${chats.length} chats had run, ${attempts} late writes refused`);
   }
