@@ -353,8 +353,8 @@ export type ChatStore = {
   /** Takes `epoch + 1` by compare-and-swap from dead, released or own incarnations and loads; one round for many. */
   activate(activations: readonly Activation[], commandsMax: number): Promise<readonly ActivationResult[]>;
   commit(intent: CommitIntent): Promise<CommitResult>;
-  /** Gives the chat up in order. `sealed` is the last position of the epoch. False when the epoch was another's. */
-  release(chat: ChatId, epoch: Epoch, sealed: Position): Promise<boolean>;
+  /** Gives the chat up. `sealed`: the last position of the epoch; null: it ended in mid-turn. False when the epoch was another's. */
+  release(chat: ChatId, epoch: Epoch, sealed: Position | null): Promise<boolean>;
 
   /** Creates, unless the command did so before: then the first reply. `reply` encodes what the row became. */
   create(chat: NewChat, command: Omit<CommandRow, 'reply'>, reply: (chat: Chat) => CommandReply): Promise<CreateResult>;

@@ -151,13 +151,13 @@ export async function release(
   connections: Connections,
   chat: ChatId,
   epoch: Epoch,
-  sealed: Position,
+  sealed: Position | null,
 ): Promise<boolean> {
   const released = await connections.read((connection) =>
     connection.query<{ id: ChatId }>({
       text: `update chats set owner_node = null, sealed_epoch = $3::bigint, sealed_seq = $4::bigint
         where id = $1::uuid and epoch = $2::bigint and owner_node is not null returning id`,
-      values: [chat, epoch, sealed.epoch, sealed.seq],
+      values: [chat, epoch, sealed?.epoch ?? null, sealed?.seq ?? null],
     }),
   );
   return released.outcome === 'read' && released.value.length === 1;

@@ -123,9 +123,13 @@ export class NodeChatHost implements ChatHost {
   }
 
   async #giveUp(actor: ChatActor): Promise<void> {
-    const wanted = actor.streamLog.followers > 0 || actor.state.queue.length > 0 || actor.state.turn !== null;
+    const { isMine, store, onGivenUp } = this.#deps;
+    const runs = actor.state.turn !== null;
+    const wanted = runs || actor.streamLog.followers > 0 || actor.state.queue.length > 0;
     await actor.drain();
-    if (wanted) this.#deps.onGivenUp?.(actor.chat);
+    // What was shown is journaled: whoever takes it up recovers it at once, and need not wait for the end of this node.
+    if (runs && isMine !== undefined) await store.release(actor.chat, actor.epoch, null);
+    if (wanted) onGivenUp?.(actor.chat);
   }
 
   /** What was withheld from the followers while this node was suspended may be read. */

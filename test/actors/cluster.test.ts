@@ -260,6 +260,32 @@ describe('a node that goes down', () => {
     expect(back.events[0]?.event).toEqual({ kind: 'epoch', after: cursor });
     expect(stage.sides(chat).owner).not.toBe(owner);
   });
+
+  test('[P12] a turn that still runs at the deadline goes on at another node at once, while this one lives', async () => {
+    const { stage, chat, owner, far } = await streaming(3);
+    owner.cluster.drain();
+    await stage.until(owner.host.drain());
+    await stage.pass(500);
+    expect(far.ends).toBe(1);
+    expect(stage.tables.deadNodes.size).toBe(0);
+    expect(stage.sides(chat).owner).not.toBe(owner);
+    expect(stage.sinks).toHaveLength(2);
+  });
+
+  test('[§7] while it gives its chats up, commands go to whoever has them then', async () => {
+    const { stage, chat, owner } = await streaming(3);
+    owner.cluster.drain();
+    const draining = owner.host.drain();
+    const here = await stage.until(
+      owner.command('chat.rename', { chat: uuidToBytes(chat), title: 'a' }, stage.newId()),
+    );
+    await stage.until(draining);
+    const there = await stage.until(
+      owner.command('chat.rename', { chat: uuidToBytes(chat), title: 'b' }, stage.newId()),
+    );
+    expect([here.ok, there.ok]).toEqual([true, true]);
+    expect(stage.tables.chats.get(chat)?.chat.title).toBe('b');
+  });
 });
 
 describe('who is not of the cluster', () => {

@@ -106,8 +106,8 @@ export class FaultyStore implements ChatStore {
     );
   }
 
-  release(chat: ChatId, epoch: Epoch, sealed: Position): Promise<boolean> {
-    return this.#call(() => `release ${short(chat)} at ${formatPosition(sealed)}`, {
+  release(chat: ChatId, epoch: Epoch, sealed: Position | null): Promise<boolean> {
+    return this.#call(() => `release ${short(chat)} at ${sealed === null ? 'no end' : formatPosition(sealed)}`, {
       apply: () => this.#options.store.release(chat, epoch, sealed),
       refuse: () => false,
       lose: () => null,

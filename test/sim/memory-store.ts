@@ -41,7 +41,7 @@ export class MemoryStore implements ChatStore {
     return Promise.resolve(writes.commit(this.tables, intent));
   }
 
-  release(chat: ChatId, epoch: Epoch, sealed: Position): Promise<boolean> {
+  release(chat: ChatId, epoch: Epoch, sealed: Position | null): Promise<boolean> {
     return Promise.resolve(writes.release(this.tables, chat, epoch, sealed));
   }
 

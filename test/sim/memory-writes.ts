@@ -159,7 +159,7 @@ function recordOf(tables: MemoryTables, row: ChatRow, sealed: Position | null, c
   };
 }
 
-export function release(tables: MemoryTables, chat: ChatId, epoch: Epoch, sealed: Position): boolean {
+export function release(tables: MemoryTables, chat: ChatId, epoch: Epoch, sealed: Position | null): boolean {
   const row = tables.chats.get(chat);
   if (row?.epoch !== epoch || row.ownerNode === null) return false;
   row.ownerNode = null;

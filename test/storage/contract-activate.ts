@@ -38,6 +38,10 @@ export function activationContract(handle: () => DatabaseHandle): void {
     const { chat } = await createTaken(store);
     expect(await store.release(chat, epochOf(1), at(1, 17))).toBe(true);
     expect((await takeChat(store, chat)).sealed).toEqual(at(1, 17));
+    const { epoch, sealed } = await takeChat(store, chat);
+    expect(sealed).toBeNull();
+    // It ended in mid-turn: free, and nothing is sealed.
+    expect(await store.release(chat, epoch, null)).toBe(true);
     expect((await takeChat(store, chat)).sealed).toBeNull();
   });
 
