@@ -19,7 +19,7 @@ import type { AttemptId, ChatId, CommandId, Epoch, NodeId, OwnerId, TurnId } fro
 import type { Position } from '../protocol/position.ts';
 import type { TraceParent } from '../protocol/trace-parent.ts';
 import type { ProviderRun, ResumedRun } from './background-run.ts';
-import type { ToolSpec } from './tool-ports.ts';
+import type { CallRow, ToolSpec } from './tool-ports.ts';
 import type { TurnRecord, AttemptOpening, AttemptReference, AttemptSettlement, JournalPack } from './turn-ports.ts';
 import type { ChatChanges, FoundMessage, MessagePage, PageRange, Rewind } from './history-ports.ts';
 
@@ -215,6 +215,13 @@ export type ChatRecord = {
   readonly promptModel: string | null;
   /** What providers sent goes back from this number of a message on; before it, only what was shown of it. */
   readonly reasoningFrom: number;
+  readonly clientTools: readonly ToolSpec[];
+  /** Tools that the owner has allowed for good in this chat. */
+  readonly allowed: readonly string[];
+  /** Of the tools that the latest request had; null before the first one. */
+  readonly toolsHash: string | null;
+  /** Those that are not settled, by their index. */
+  readonly calls: readonly CallRow[];
   readonly turn: TurnRecord | null;
   readonly queue: readonly QueuedItem[];
   /** Attempts without a settlement: the epochs that opened them are over. */
@@ -282,6 +289,8 @@ export type ChatPatch = {
   readonly lastTurn?: TurnEnd;
   readonly turn?: TurnRecord | null;
   readonly fixedSystem?: readonly string[];
+  readonly allowed?: readonly string[];
+  readonly toolsHash?: string;
   readonly nextNumber?: number;
   /** Never goes back: a lower one than there is changes nothing. */
   readonly readNumber?: number;
@@ -313,6 +322,8 @@ export type CommitIntent = {
   readonly attemptsReferenced: readonly AttemptReference[];
   readonly attemptsSettled: readonly AttemptSettlement[];
   readonly journal: readonly JournalPack[];
+  /** Rows of the ledger of calls, each as it is from now on. */
+  readonly calls?: readonly CallRow[];
   /** Drop every pack of the chat. */
   readonly clearJournal: boolean;
   /** After a crash: events of that epoch behind that seq are void. */
@@ -397,6 +408,8 @@ export type NewChat = {
   readonly systemPrompt: string | null;
   readonly labels: Readonly<Record<string, string>>;
   readonly background: boolean;
+  /** Tools that its clients run. */
+  readonly clientTools?: readonly ToolSpec[];
   readonly createdAtMs: number;
 };
 

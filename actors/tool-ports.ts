@@ -1,7 +1,7 @@
 // What the actors need of tools: their descriptions for the model, and something that runs one call of one.
 
 import type { ToolStatus } from '../protocol/content.ts';
-import type { ChatId, OwnerId } from '../protocol/ids.ts';
+import type { ChatId, OwnerId, TurnId } from '../protocol/ids.ts';
 
 /** A tool as the model is told of it. A request has them sorted by name, so that its beginning stays the same (P8). */
 export type ToolSpec = {
@@ -46,6 +46,36 @@ export type ToolRunner = {
   readonly tools: readonly ServerTool[];
   /** What is wrong with the arguments, for the model to mend; null: nothing is. */
   fault(name: string, args: string): string | null;
+  /** Calls that run, and that wait in line. */
+  measure(): { readonly running: number; readonly waiting: number };
   /** Waits for its turn, runs, and resolves once; never rejects. After `signal` it resolves promptly with `interrupted`. */
   run(invocation: ToolInvocation, sink: ToolSink, signal: AbortSignal): Promise<ToolOutcome>;
 };
+
+/** One call of the running turn's step, as the ledger of executions has it. It is settled exactly once (P7). */
+export type CallRow = ToolCall & CallState;
+
+export type ToolCall = {
+  readonly turn: TurnId;
+  readonly step: number;
+  /** Its place among the calls of the step, from 0: what names it, because providers' ids may repeat. */
+  readonly index: number;
+  /** The provider's id. */
+  readonly call: string;
+  readonly name: string;
+  /** Raw JSON. */
+  readonly args: string;
+  /** The idempotency key: the same for every run of the call. */
+  readonly key: string;
+  /** Of the arguments and the definition of the tool: an approval holds for these only. */
+  readonly hash: string;
+};
+
+export type CallState =
+  /** A run of it was begun, or will be by whoever has the chat. */
+  | { readonly state: 'running' }
+  | { readonly state: 'waiting'; readonly wait: CallWait; readonly deadlineAtMs: number }
+  | { readonly state: 'settled'; readonly status: ToolStatus };
+
+/** For a client that runs the tool, or for the owner's leave. */
+export type CallWait = 'result' | 'approval';

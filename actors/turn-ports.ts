@@ -21,6 +21,8 @@ export type TurnRecord = {
   readonly openedAt?: Position;
   /** Recoveries of this turn so far: bounded, with the reason `chat_crashed` at its end. */
   readonly recoveries: number;
+  /** The limit of steps is reached: this one may call no tool, and is the last. */
+  readonly limited?: true;
   /** Of the command that started it; absent when that was not traced. */
   readonly trace?: TraceParent;
 };

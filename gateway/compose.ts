@@ -37,6 +37,7 @@ import { Owners } from './shares.ts';
 import { StartError } from './start-error.ts';
 import { SystemClock, systemRandom } from './system-ports.ts';
 import { startTracing, type Tracing } from './tracing/tracing.ts';
+import { openTools } from './tools.ts';
 
 export type NodeOptions = {
   readonly logger: Logger;
@@ -156,7 +157,8 @@ function makeHost(
   parts: Pick<HostDeps, 'clock' | 'random' | 'store' | 'models' | 'admitActivation' | 'onFed'>,
 ): NodeChatHost {
   const { tracer } = tracing;
-  const alone = { ...parts, settings: chatSettings(config), host: hostSettings(config), log, tracer };
+  const tools = openTools(config, { ...parts, log });
+  const alone = { ...parts, tools, settings: chatSettings(config), host: hostSettings(config), log, tracer };
   if (among === null) return new NodeChatHost(alone);
   const onFed = (owner: string): void => {
     parts.onFed(owner);
@@ -276,6 +278,9 @@ function chatSettings(config: Config): ChatSettings {
     attemptsMax: config.attemptsMax,
     retryBaseMs: config.retryBaseMs,
     retryCeilingMs: config.retryCeilingMs,
+    stepsMax: config.stepsMax,
+    clientDeadlineMs: config.clientDeadlineMs,
+    approvalDeadlineMs: config.approvalDeadlineMs,
     deploymentPrompt: config.systemPrompt ?? '',
   };
 }

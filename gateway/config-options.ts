@@ -19,6 +19,7 @@ import {
   network,
   fitsPrompt,
 } from './option-schemas.ts';
+import { TOOL_OPTIONS } from './tool-options.ts';
 
 export const OPTIONS = {
   // ------------------------------------------------------------------------------------------- where
@@ -213,6 +214,8 @@ export const OPTIONS = {
     doc: 'A chat without work and followers leaves memory after this.',
     schema: whole(100, 86_400_000),
   }),
+  // ------------------------------------------------------------------------------------------- tools
+  ...TOOL_OPTIONS,
   // ------------------------------------------------------------------------------------------- who
   jwtSecret: optional({
     env: 'PARLEY_JWT_SECRET',

@@ -32,6 +32,10 @@ export const ERRORS = {
   not_editable: { retry: 'never', message: 'Only what users have sent can be edited.' },
   nothing_to_retry: { retry: 'never', message: 'The model sees no message of a user that it could answer again.' },
   nothing_to_clear: { retry: 'never', message: 'The model sees no message of this chat already.' },
+  not_waiting: {
+    retry: 'never',
+    message: 'No such call waits for this: it was answered already, or is over. Look at the chat.',
+  },
   id_reused: { retry: 'never', message: 'This command id was used for another command. Make a new one.' },
   already_applied: { retry: 'never', message: 'The command took effect long ago; its reply is no longer kept.' },
   expired: {

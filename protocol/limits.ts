@@ -34,6 +34,15 @@ export const LIMITS = {
   /** Per-chat system prompt, in UTF-16 code units. */
   systemPromptChars: 10_000,
   partsPerMessage: 16,
+  /** Tools that the clients of a chat run; more: `bad_args`. */
+  clientTools: 250,
+  toolNameBytes: 64,
+  toolDescriptionBytes: 4 * KIB,
+  toolSchemaBytes: 16 * KIB,
+  /** Of all tools of a chat together: they are part of every request. */
+  toolsBytes: 192 * KIB,
+  /** What a tool may give; longer: cut, with a marker. */
+  toolOutputBytes: 32 * KIB,
   /** Messages waiting behind a running turn; more: `queue_full`. */
   queuedMessages: 20,
   /** Bytes of text that wait in it; that many or more, and the next one is `queue_full`. All of it is in one frame. */

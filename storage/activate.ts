@@ -8,7 +8,8 @@ import type { Position } from '../protocol/position.ts';
 import type { Activation, ActivationResult, ChatRecord, Read, TitleSource } from '../actors/ports.ts';
 import { arrayLiteral } from './array-literal.ts';
 import { mayRead } from './authorize.ts';
-import { decodeStrings, decodeTurn } from './codec.ts';
+import { callFromRow, type CallDatabaseRow } from './calls.ts';
+import { decodeStrings, decodeTools, decodeTurn } from './codec.ts';
 import type { Rows, Statement } from './connection.ts';
 import type { Connections } from './connections.ts';
 import { describe } from './errors.ts';
@@ -51,6 +52,9 @@ export async function activate(
 type LockedRow = ChatRow & {
   readonly system_prompt: string | null;
   readonly fixed_system: Uint8Array | null;
+  readonly client_tools: Uint8Array | null;
+  readonly allowed_tools: Uint8Array | null;
+  readonly tools_hash: string | null;
   readonly sealed_epoch: Epoch | null;
   readonly sealed_seq: number | null;
   readonly next_number: number;
@@ -72,6 +76,7 @@ type Loaded = {
   readonly queue: ByChat<QueuedRow>;
   readonly attempts: ByChat<AttemptRow>;
   readonly packs: ByChat<PackRow>;
+  readonly calls: ByChat<CallDatabaseRow>;
   readonly commands: ByChat<CommandDatabaseRow & { readonly chat: ChatId }>;
 };
 type ByChat<T> = ReadonlyMap<ChatId, readonly T[]>;
@@ -125,6 +130,15 @@ function recordFrom(row: LockedRow, epoch: Epoch, loaded: Loaded, commandsMax: n
   return {
     chat: chatFromRow(row),
     systemPrompt: row.system_prompt,
+    clientTools: row.client_tools === null ? [] : decodeTools(row.client_tools),
+    allowed: row.allowed_tools === null ? [] : decodeStrings(row.allowed_tools),
+    toolsHash: row.tools_hash,
+    calls:
+      turn === null
+        ? []
+        : mine(loaded.calls)
+            .map(callFromRow)
+            .filter((call) => call.turn === turn.id),
     fixedSystem: row.fixed_system === null ? null : decodeStrings(row.fixed_system),
     epoch,
     sealed: positionFromColumns(row.sealed_epoch, row.sealed_seq),
@@ -198,7 +212,10 @@ function activationStatements(activations: readonly Activation[], taking: Taking
   const owners = arrayLiteral(
     activations.map(({ viewer }) => (viewer === null || viewer.role !== 'member' ? null : viewer.owner)),
   );
-  const loads = [LOAD_QUEUE, LOAD_ATTEMPTS, LOAD_PACKS].map((text) => ({ text, values: [chats, taking.node] }));
+  const loads = [LOAD_QUEUE, LOAD_ATTEMPTS, LOAD_PACKS, LOAD_CALLS].map((text) => ({
+    text,
+    values: [chats, taking.node],
+  }));
   return [
     { text: LOCK, values: [chats, taking.node] },
     { text: TAKE, values: [chats, owners, taking.node] },
@@ -209,13 +226,14 @@ function activationStatements(activations: readonly Activation[], taking: Taking
 
 /** The rows of the statements above, in their order. */
 function parseResults(results: readonly Rows<object>[]): Loaded {
-  const [locked = [], taken = [], queue = [], attempts = [], packs = [], commands = []] = results;
+  const [locked = [], taken = [], queue = [], attempts = [], packs = [], calls = [], commands = []] = results;
   return {
     locked: new Map((locked as readonly LockedRow[]).map((row) => [row.id, row])),
     taken: new Map((taken as readonly TakenRow[]).map((row) => [row.id, row.epoch])),
     queue: byChat(queue as readonly QueuedRow[]),
     attempts: byChat(attempts as readonly AttemptRow[]),
     packs: byChat(packs as readonly PackRow[]),
+    calls: byChat(calls as readonly CallDatabaseRow[]),
     commands: byChat(commands as readonly (CommandDatabaseRow & { readonly chat: ChatId })[]),
   };
 }
@@ -225,7 +243,7 @@ function byChat<T extends { readonly chat: ChatId }>(rows: readonly T[]): ByChat
 }
 
 const LOCK = `
-  select ${CHAT_COLUMNS}, c.system_prompt, c.fixed_system, c.sealed_epoch, c.sealed_seq, c.next_number, c.read_number, c.turn,
+  select ${CHAT_COLUMNS}, c.system_prompt, c.fixed_system, c.client_tools, c.allowed_tools, c.tools_hash, c.sealed_epoch, c.sealed_seq, c.next_number, c.read_number, c.turn,
     c.title_source, c.context_tokens, c.prompt_model, c.reasoning_from, c.wake_at, c.owner_node, (select n.dead_at is null from nodes n where n.id = $2::uuid) as node_lives
   from chats c
   where c.id = any($1::uuid[])
@@ -245,7 +263,7 @@ const TAKE = `
 const TAKEN = `chats c where c.id = any($1::uuid[]) and c.owner_node = $2::uuid`;
 
 const LOAD_QUEUE = `
-  select q.chat, q.id, q.content, q.content_version, q.created_by, q.created_at, q.trace, q.held_until
+  select q.chat, q.id, q.content, q.content_version, q.created_by, q.created_at, q.trace, q.held_until, q.steer
   from queued_messages q
   where q.chat in (select c.id from ${TAKEN})
   order by q.chat, q.position`;
@@ -261,6 +279,12 @@ const LOAD_PACKS = `
   from journal_packs p
   where p.chat in (select c.id from ${TAKEN})
   order by p.chat, p.epoch, p.seq`;
+
+const LOAD_CALLS = `
+  select t.chat, t.turn, t.step, t.index, t.call, t.name, t.args, t.key, t.hash, t.state, t.wait, t.deadline_at, t.status
+  from tool_calls t
+  where t.state <> 'settled' and t.chat in (select c.id from ${TAKEN})
+  order by t.chat, t.step, t.index`;
 
 /** Rows are kept for `LIMITS.commandReplyMs` at least: when there are no more, these are all of that time. */
 const LOAD_COMMANDS = `

@@ -3,6 +3,7 @@
 import type { Part, TextPart, ToolStatus, TurnEnd } from '../protocol/content.ts';
 import type { ErrorBody } from '../protocol/errors.ts';
 import type { JournalEntry, TurnRecord } from '../actors/turn-ports.ts';
+import type { ToolSpec } from '../actors/tool-ports.ts';
 import { UnreadableRow } from './errors.ts';
 
 /** `{"parts": […]}`, each part with `type` and `text`. */
@@ -54,6 +55,20 @@ export function decodeStrings(bytes: Uint8Array): readonly string[] {
   return value.map((item) => {
     if (typeof item !== 'string') throw new UnreadableRow('a list of strings with something else in it');
     return item;
+  });
+}
+
+/** Tools as written by `encodeJson`. */
+export function decodeTools(bytes: Uint8Array): readonly ToolSpec[] {
+  const value = parseJson(bytes);
+  if (!Array.isArray(value)) throw new UnreadableRow('tools that are no list');
+  return value.map((tool: unknown) => {
+    if (!isRecord(tool)) throw new UnreadableRow('a tool that is no object');
+    const { name, description, schema } = tool;
+    if (typeof name !== 'string' || typeof description !== 'string' || typeof schema !== 'string') {
+      throw new UnreadableRow('a tool that this version of Parley does not know: upgrade it');
+    }
+    return { name, description, schema };
   });
 }
 

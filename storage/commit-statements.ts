@@ -8,13 +8,11 @@ import { LIMITS } from '../protocol/limits.ts';
 import type { Rewind } from '../actors/history-ports.ts';
 import type { CommandRow, CommitIntent, NewMessage, QueuedItem } from '../actors/ports.ts';
 import { CONTENT_VERSION, encodeContent, encodeJournal, encodeJson, encodeTurn } from './codec.ts';
+import { CALL, callCells, WRITE_CALLS } from './calls.ts';
 import { Columns } from './columns.ts';
+import { FENCE, LOCKED, type Fence } from './fence.ts';
 import type { Statement } from './connection.ts';
 import { FENCED } from './transaction.ts';
-
-/** Every statement's rows begin with what decides whether they are written. */
-const FENCE = { chat: 'uuid', epoch: 'bigint', unarchived: 'boolean' } as const;
-type Fence = { readonly chat: string; readonly epoch: number; readonly unarchived: boolean };
 
 const MESSAGE = {
   ...FENCE,
@@ -53,6 +51,7 @@ const QUEUED = {
   created_at: 'timestamptz',
   trace: 'text',
   held_until: 'timestamptz',
+  steer: 'boolean',
 } as const;
 const DEQUEUED = { ...FENCE, id: 'uuid' } as const;
 const COMMAND = {
@@ -113,6 +112,8 @@ const PATCH = {
   model: 'text',
   labels: 'bytea',
   fixed_system: 'bytea',
+  allowed_tools: 'bytea',
+  tools_hash: 'text',
   next_number: 'bigint',
   read_number: 'bigint',
   set_title: 'boolean',
@@ -146,6 +147,7 @@ export function commitStatements(intents: readonly CommitIntent[]): readonly Sta
     [rows.opened, INSERT_ATTEMPTS],
     [rows.referenced, REFERENCE_ATTEMPTS],
     [rows.settled, SETTLE_ATTEMPTS],
+    [rows.calls, WRITE_CALLS],
     [rows.cleared, DELETE_PACKS],
     [rows.packs, INSERT_PACKS],
     [rows.retracted, INSERT_RETRACTIONS],
@@ -175,6 +177,7 @@ function gather(intents: readonly CommitIntent[]) {
     opened: new Columns(OPENED),
     referenced: new Columns(REFERENCED),
     settled: new Columns(SETTLED),
+    calls: new Columns(CALL),
     cleared: new Columns(FENCE),
     packs: new Columns(PACK),
     retracted: new Columns(RETRACTED),
@@ -209,6 +212,7 @@ function gather(intents: readonly CommitIntent[]) {
         total_cost_micros: settled.costMicros,
       });
     }
+    for (const call of intent.calls ?? []) rows.calls.add(callCells(fence, call, intent.atMs));
     if (intent.clearJournal) rows.cleared.add(fence);
     for (const pack of intent.journal) {
       rows.packs.add({
@@ -272,6 +276,7 @@ function queuedRow(fence: Fence, queued: QueuedItem): Omit<Record<keyof typeof Q
     created_at: queued.created_at,
     trace: queued.trace ?? null,
     held_until: queued.held_until ?? null,
+    steer: queued.steer === true,
   };
 }
 
@@ -300,6 +305,8 @@ function patchRow(fence: Fence, intent: CommitIntent, fed: boolean): Record<keyo
     model: patch.model ?? null,
     labels: patch.labels === undefined ? null : encodeJson(patch.labels),
     fixed_system: patch.fixedSystem === undefined ? null : encodeJson(patch.fixedSystem),
+    allowed_tools: patch.allowed === undefined ? null : encodeJson(patch.allowed),
+    tools_hash: patch.toolsHash ?? null,
     next_number: patch.nextNumber ?? null,
     read_number: patch.readNumber ?? null,
     set_title: patch.title !== undefined,
@@ -333,10 +340,6 @@ function usageCells(
   };
 }
 
-/** Joins the rows `r` with the chats `c` that the lock gave. */
-const LOCKED = `join chats c on c.id = r.chat and c.epoch = r.epoch and not (r.unarchived and c.archived)
-  where ${FENCED}`;
-
 const LOCK_CHATS = `
   select c.id, c.archived
   from chats c join ${Columns.source('r', FENCE)} on c.id = r.chat and c.epoch = r.epoch
@@ -367,13 +370,13 @@ const DELETE_QUEUED = `
 
 /** In front or behind of what waits; the rows of an intent among themselves in their order. */
 const INSERT_QUEUED = `
-  insert into queued_messages (chat, id, position, content, content_version, created_by, created_at, trace, held_until)
+  insert into queued_messages (chat, id, position, content, content_version, created_by, created_at, trace, held_until, steer)
   select r.chat, r.id,
     case when r.first
       then coalesce((select min(q.position) from queued_messages q where q.chat = r.chat), 1)
         - row_number() over (partition by r.chat, r.first order by r.ordinal desc)
       else coalesce((select max(q.position) from queued_messages q where q.chat = r.chat), 0) + r.ordinal end,
-    r.content, r.content_version, r.created_by, r.created_at, r.trace, r.held_until
+    r.content, r.content_version, r.created_by, r.created_at, r.trace, r.held_until, r.steer
   from ${Columns.source('r', QUEUED)} ${LOCKED}`;
 
 const INSERT_COMMANDS = `
@@ -434,6 +437,8 @@ const UPDATE_CHATS = `
       coalesce(r.model, c.model) as model,
       coalesce(r.labels, c.labels) as labels,
       coalesce(r.fixed_system, c.fixed_system) as fixed_system,
+      coalesce(r.allowed_tools, c.allowed_tools) as allowed_tools,
+      coalesce(r.tools_hash, c.tools_hash) as tools_hash,
       coalesce(r.next_number, c.next_number) as next_number,
       greatest(r.read_number, c.read_number) as read_number,
       case when r.set_title then r.title else c.title end as title,
@@ -458,6 +463,7 @@ const UPDATE_CHATS = `
   )
   update chats c set
     status = p.status, archived = p.archived, model = p.model, labels = p.labels, fixed_system = p.fixed_system,
+    allowed_tools = p.allowed_tools, tools_hash = p.tools_hash,
     next_number = p.next_number, read_number = p.read_number, title = p.title, last_error = p.last_error,
     title_source = p.title_source, context_tokens = p.context_tokens, prompt_model = p.prompt_model,
     reasoning_from = p.reasoning_from, last_turn = p.last_turn, turn = p.turn, wake_at = p.wake_at,
@@ -467,7 +473,7 @@ const UPDATE_CHATS = `
   where c.id = p.id and (
     p.fed or
     (p.status, p.archived, p.model, p.labels, p.fixed_system, p.next_number, p.title, p.title_source, p.context_tokens,
-      p.prompt_model, p.reasoning_from, p.last_error, p.last_turn, p.turn, p.wake_at)
+      p.prompt_model, p.reasoning_from, p.last_error, p.last_turn, p.turn, p.wake_at, p.allowed_tools, p.tools_hash)
     is distinct from
     (c.status, c.archived, c.model, c.labels, c.fixed_system, c.next_number, c.title, c.title_source, c.context_tokens,
-      c.prompt_model, c.reasoning_from, c.last_error, c.last_turn, c.turn, c.wake_at))`;
+      c.prompt_model, c.reasoning_from, c.last_error, c.last_turn, c.turn, c.wake_at, c.allowed_tools, c.tools_hash))`;

@@ -166,6 +166,7 @@ function createStatements(chat: NewChat, root: ChatId, command: CommandRow): rea
       command.createdAtMs,
       commandKeptUntilMs(command),
       chat.background,
+      chat.clientTools === undefined || chat.clientTools.length === 0 ? null : encodeJson(chat.clientTools),
     ],
   };
   return chat.parent === null ? [insert] : [lock, insert];
@@ -193,11 +194,11 @@ const INSERT = `
   ), chat as (
     insert into chats (
       id, owner, parent, root, create_command, status, archived, title, title_source, model, system_prompt, labels,
-      next_number, read_number, epoch, feed_seq, created_at, updated_at, background)
+      next_number, read_number, epoch, feed_seq, created_at, updated_at, background, client_tools)
     select
       $1::uuid, $2::text, $3::uuid, $4::uuid, $10::uuid, 'waiting', false, $5::text,
       case when $5::text is null then null else 'user'::title_source end, $6::text, $7::text, $8::bytea,
-      1, 0, 0, f.feed_seq, $9::timestamptz, $9::timestamptz, $19::boolean
+      1, 0, 0, f.feed_seq, $9::timestamptz, $9::timestamptz, $19::boolean, $20::bytea
     from fed f
     on conflict do nothing
     returning id

@@ -101,7 +101,7 @@ export function isPromptEmpty(connections: Connections, chat: ChatId): Promise<R
 
 function promptItem(row: PromptRow): PromptItem {
   // Leaving one out would send another prompt than the one that was answered (P8).
-  if (row.role !== 'user' && row.role !== 'assistant') {
+  if (row.role === 'system') {
     throw new UnreadableRow(`a message of role ${row.role} has no place in a prompt of this version of Parley`);
   }
   return {

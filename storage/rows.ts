@@ -139,6 +139,7 @@ export type QueuedRow = {
   readonly created_at: number;
   readonly trace: string | null;
   readonly held_until: number | null;
+  readonly steer: boolean;
 };
 
 export function queuedFromRow(row: QueuedRow): QueuedItem {
@@ -150,6 +151,7 @@ export function queuedFromRow(row: QueuedRow): QueuedItem {
     created_by: row.created_by,
     created_at: row.created_at,
     ...(row.held_until === null ? {} : { held_until: row.held_until }),
+    ...(row.steer ? { steer: true } : {}),
   };
 }
 

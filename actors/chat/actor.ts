@@ -11,23 +11,13 @@ import type { ChatId, Epoch } from '../../protocol/ids.ts';
 import type { Position } from '../../protocol/position.ts';
 import type { ResumedRun } from '../background-run.ts';
 import type { Follower } from '../host/api.ts';
-import type {
-  AttemptResult,
-  ChatRecord,
-  ChatStore,
-  Clock,
-  CommandRow,
-  Log,
-  ModelBinding,
-  ModelDirectory,
-  Random,
-} from '../ports.ts';
+import type { AttemptResult, ChatRecord, CommandRow, Log, ModelBinding } from '../ports.ts';
 import { AttemptRun } from './attempt-run.ts';
-import type { ActorCounts, EndReason } from './counts.ts';
+import type { EndReason } from './counts.ts';
 import { Deadline } from './deadline.ts';
-import { Draft, wakeAtOf, type ActorState, type RowOf } from './draft.ts';
+import { Draft, stateOf, wakeAtOf, type ActorState, type RowOf } from './draft.ts';
 import { applyEffect } from './effects.ts';
-import { NO_INPUT, type EffectInput } from './effects/input.ts';
+import { constantInput, NO_INPUT, type EffectInput } from './effects/input.ts';
 import {
   decide,
   initialState,
@@ -37,38 +27,23 @@ import {
   type MachineState,
 } from './machine.ts';
 import { endedAttempt, type EndedAttempt } from './ended-attempt.ts';
+import type { ActorDepsOf, AttachAt } from './actor-deps.ts';
+import { CallDriver } from './call-driver.ts';
+import { duePlan, planOfAnswer, recoveryPlan } from './call-plans.ts';
+import type { ChatTools } from './chat-tools.ts';
+import { afterCalls, interruptWaiting, nextDeadlineMs } from './tool-calls.ts';
 import { handIn } from './hand-in.ts';
 import { Mailbox } from './mailbox.ts';
 import { RestWaiters } from './rest-waiters.ts';
 import { foundIn, recoveredFrom } from './recovery.ts';
-import { traceField, type Tracer } from '../tracing.ts';
-import { CHAT_LIMITS, type ChatSettings } from './settings.ts';
+import { traceField } from '../tracing.ts';
+import { CHAT_LIMITS } from './settings.ts';
 import { heldUntil } from './queue.ts';
 import { giveUpRuns, referToRun } from './resume.ts';
-import { StreamLog, type LogOpening } from './stream-log.ts';
+import { StreamLog } from './stream-log.ts';
 import { judge } from './verdict.ts';
 
-export type ActorDeps = {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly store: ChatStore;
-  readonly models: ModelDirectory;
-  readonly settings: ChatSettings;
-  readonly log: Log;
-  readonly counts: ActorCounts;
-  readonly tracer: Tracer;
-  readonly onEnded: (actor: ChatActor, reason: EndReason) => void;
-  /** A commit has moved the feed of this owner. Runs inside the actor: mark and return. */
-  readonly onFed: (owner: string) => void;
-  /** Of a node among others: while it may have lost its chats nothing new is shown. */
-  readonly suspension?: Pick<LogOpening, 'isSuspended'>;
-};
-
-export type AttachAt =
-  | { readonly outcome: 'resumed'; readonly position: Position; readonly detach: () => void }
-  | { readonly outcome: 'snapshot'; readonly position: Position; readonly detach: () => void }
-  /** The cursor names a place that this log has not reached. */
-  | { readonly outcome: 'ahead' };
+export type ActorDeps = ActorDepsOf<ChatActor>;
 
 export class ChatActor {
   readonly chat: ChatId;
@@ -85,6 +60,7 @@ export class ChatActor {
   });
   #ended: EndReason | null = null;
   #attempt: AttemptRun | null = null;
+  readonly #calls: CallDriver;
   readonly #deadline: Deadline;
   readonly #journalTimer: Deadline;
   /** While above 0 no queued message starts a turn: somebody waits for the chat to rest. */
@@ -94,30 +70,24 @@ export class ChatActor {
 
   /** `crashed`: the actors of this chat failed too often of late; a turn that was running is given up. */
   constructor(deps: ActorDeps, record: ChatRecord, crashed: boolean) {
-    const { chat, queue, turn, nextNumber, readNumber, systemPrompt, fixedSystem } = record;
-    const { titleSource, contextTokens, promptModel, reasoningFrom } = record;
     this.deps = deps;
-    this.chat = chat.id;
+    this.chat = record.chat.id;
     this.epoch = record.epoch;
     this.lastUsedMs = deps.clock.nowMs();
     this.#deadline = new Deadline(deps.clock);
     this.#journalTimer = new Deadline(deps.clock);
     this.streamLog = new StreamLog({ ...record, evictions: deps.counts.evictions, ...deps.suspension });
-    const attempt = record.openAttempts.at(-1) ?? null;
-    this.#state = {
-      chat,
-      queue,
-      turn,
-      nextNumber,
-      readNumber,
-      systemPrompt,
-      fixedSystem,
-      attempt,
-      titleSource,
-      contextTokens,
-      promptModel,
-      reasoningFrom,
-    };
+    this.#calls = new CallDriver({
+      deps,
+      clientTools: record.clientTools,
+      log: this.streamLog,
+      state: () => this.#state,
+      post: (task) => this.post(task),
+      onEnded: async (plan) => {
+        await this.step({ type: 'callsEnded', after: afterCalls(plan), more: this.#hasMore() }, { plan }, null);
+      },
+    });
+    this.#state = stateOf(record);
     this.post(() => this.#load(record, crashed));
   }
 
@@ -132,6 +102,11 @@ export class ChatActor {
 
   get life(): LifeState {
     return lifeState(this.#machine);
+  }
+
+  /** What the model of this chat may call. */
+  get tools(): ChatTools {
+    return this.#calls.tools;
   }
 
   get ended(): EndReason | null {
@@ -179,7 +154,7 @@ export class ChatActor {
   async step(event: ChatMachineEvent, input: Partial<EffectInput>, rowOf: RowOf | null): Promise<boolean> {
     const decision = decide(this.#machine, event);
     const draft = this.openDraft();
-    const full: EffectInput = { ...NO_INPUT, ...this.#constantInput(), ...input };
+    const full: EffectInput = { ...NO_INPUT, ...constantInput(this.deps, this.tools.hash), ...input };
     draft.trace = full.trace ?? this.#state.turn?.trace ?? null;
     for (const effect of decision.effects) applyEffect(effect, draft, full);
     if (this.#draining) draft.leaveQueueDue();
@@ -192,6 +167,7 @@ export class ChatActor {
   /** A draft on the present state. Call `commit` with it in the same synchronous run. */
   openDraft(): Draft {
     this.#attempt?.writer.flush();
+    this.#calls.runs?.flush();
     return new Draft({ state: this.#state, epoch: this.epoch, top: this.streamLog.top, atMs: this.deps.clock.nowMs() });
   }
 
@@ -204,13 +180,19 @@ export class ChatActor {
       return true;
     }
     const writer = this.#attempt?.writer;
-    if (events.length > 0) writer?.hold();
+    const { runs } = this.#calls;
+    if (events.length > 0) {
+      writer?.hold();
+      runs?.hold();
+    }
     if (!(await this.#persist(draft, row))) return false;
     this.#state = draft.state;
     this.show(events);
     // From the commit on that stops or replaces it nothing is shown of an attempt, also not what waited behind that (P6).
     if (this.#state.turn?.stopping || this.#state.attempt?.id !== this.#attempt?.id) this.#attempt?.stop();
+    if (this.#state.turn?.stopping) runs?.abort();
     writer?.release();
+    runs?.release();
     return true;
   }
 
@@ -261,8 +243,13 @@ export class ChatActor {
   async prepareDrain(): Promise<void> {
     this.#draining = true;
     this.#quiesced += 1;
-    if (this.life === 'backingOff') this.#deadline.cancel();
-    await this.#rest.until(() => this.atRest || this.life === 'backingOff');
+    if (this.#waitsDurably) this.#deadline.cancel();
+    await this.#rest.until(() => this.atRest || this.#waitsDurably);
+  }
+
+  /** Nothing of it is in flight, and what it waits for is in storage: whoever loads it next waits on. */
+  get #waitsDurably(): boolean {
+    return this.life === 'backingOff' || this.life === 'awaitingAction';
   }
 
   /** Gives the chat up if it rests, else leaves its turn to be recovered. Call `prepareDrain` before. */
@@ -283,6 +270,7 @@ export class ChatActor {
     this.#journalTimer.cancel();
     this.#attempt?.abandon();
     this.#attempt = null;
+    this.#calls.runs?.abandon();
     this.#mailbox.close();
     this.streamLog.end();
     this.#rest.tell();
@@ -293,7 +281,9 @@ export class ChatActor {
     const recovered = recoveredFrom(record, this.#binding());
     const found = foundIn(record, crashed, recovered.resume);
     const more = this.#hasMore();
-    if (!(await this.step({ type: 'loaded', found, more }, { recovered }, null))) return;
+    const plan = recoveryPlan(found, recovered.parts, this.#calls.source);
+    const after = plan === null ? 'end' : afterCalls(plan);
+    if (!(await this.step({ type: 'loaded', found, more, after }, { recovered, plan }, null))) return;
     if (found !== 'resumable') giveUpRuns(record, this.deps.models);
     if (found !== 'waiting' || more) return;
     // Nothing is due after all, or not yet: or every scan would find the chat again.
@@ -311,15 +301,6 @@ export class ChatActor {
     return this.deps.models.find(this.#state.turn?.model ?? this.#state.chat.model);
   }
 
-  #constantInput(): Pick<EffectInput, 'random' | 'deploymentPrompt' | 'providerOf'> {
-    const { random, settings, models } = this.deps;
-    return {
-      random,
-      deploymentPrompt: settings.deploymentPrompt,
-      providerOf: (model) => models.find(model)?.provider ?? 'none',
-    };
-  }
-
   /** Nobody keeps the chat at rest. */
   get mayGoOn(): boolean {
     return this.#quiesced === 0 && !this.#state.chat.archived;
@@ -330,8 +311,14 @@ export class ChatActor {
     return this.mayGoOn && queue.length > 0 && heldUntil(queue, this.deps.clock.nowMs()) === null;
   }
 
+  /** Stops the turn that runs; what waits for somebody is settled by it. */
+  stop(input: Partial<EffectInput>, rowOf: RowOf | null): Promise<boolean> {
+    const plan = interruptWaiting(this.#state.calls);
+    return this.step({ type: 'stop', current: true }, { ...input, plan }, rowOf);
+  }
+
   async #stopOwn(): Promise<void> {
-    if (this.#state.turn?.stopping === null) await this.step({ type: 'stop', current: true }, {}, null);
+    if (this.#state.turn?.stopping === null) await this.stop({}, null);
   }
 
   /** Does what the committed step asks for outside: all of it follows from the difference of the states. */
@@ -344,6 +331,7 @@ export class ChatActor {
     } else if (attempt !== draft.before.attempt || this.#attempt === null) {
       if (this.life === 'requesting') this.#startAttempt(resume);
     }
+    this.#calls.follow();
     this.#armDeadline();
     this.#rest.tell();
   }
@@ -358,7 +346,8 @@ export class ChatActor {
       });
     };
     if (life === 'stopping') {
-      this.#deadline.arm(life, this.#attempt === null ? 0 : settings.stopGraceMs, due);
+      const isIdle = this.#attempt === null && this.#calls.isIdle;
+      this.#deadline.arm(life, isIdle ? 0 : settings.stopGraceMs, due);
     } else if (life === 'backingOff') {
       const { atMs } = must(this.#state.turn?.retry, 'a turn that backs off has a time for its next attempt');
       // A node that goes down starts no attempt any more.
@@ -366,12 +355,17 @@ export class ChatActor {
     } else if (life === 'idle' && heldMs !== null) {
       this.#deadline.arm(`${life} ${heldMs}`, heldMs - clock.nowMs(), due);
     } else {
-      this.#deadline.cancel();
+      const atMs = nextDeadlineMs(this.#state.calls);
+      if (atMs === null || this.#draining) this.#deadline.cancel();
+      else this.#deadline.arm(`call ${atMs}`, Math.max(0, atMs - clock.nowMs()), due);
     }
   }
 
   async #due(): Promise<void> {
-    await this.step({ type: 'due', more: this.#hasMore() }, { ended: this.endedNow() }, null);
+    const ended = this.endedNow();
+    const plan = duePlan(this.life, ended, this.#calls.source);
+    const after = plan === null ? 'end' : afterCalls(plan);
+    await this.step({ type: 'due', after, more: this.#hasMore() }, { ended, plan }, null);
   }
 
   /** The attempt that runs, if it is given up at this moment: nobody waits for the provider's last word. */
@@ -395,8 +389,8 @@ export class ChatActor {
       opening: must(this.#state.attempt, 'an attempt was opened'),
       binding: this.#binding(),
       system: this.#state.fixedSystem ?? [],
-      tools: [],
-      toolChoice: 'auto',
+      tools: this.tools.specs,
+      toolChoice: this.#state.turn?.limited === true ? 'none' : 'auto',
       background: this.#state.chat.background === true,
       resume,
       onProviderRef: (ref) => this.post(() => this.#saveProviderRef(run, ref)),
@@ -431,16 +425,18 @@ export class ChatActor {
     const turn = must(this.#state.turn, 'an attempt belongs to a turn');
     const { settings, random } = this.deps;
     const { reasoningFrom, nextNumber } = this.#state;
-    const source = { result, attempt: turn.attempt, settings, fraction: random.fraction() };
-    const judgement = judge({ ...source, sendsReasoning: reasoningFrom < nextNumber });
-    const ended = { ...this.#endedAttempt(result), error: judgement.error, delayMs: judgement.delayMs };
-    await this.step({ type: 'attemptEnded', verdict: judgement.verdict, more: this.#hasMore() }, { ended }, null);
+    const judged = { result, attempt: turn.attempt, settings, fraction: random.fraction() };
+    const { verdict, error, delayMs } = judge({ ...judged, sendsReasoning: reasoningFrom < nextNumber });
+    const ended = { ...this.#endedAttempt(result), error, delayMs };
+    const { plan, after } = planOfAnswer(ended, verdict, this.#calls.source);
+    await this.step({ type: 'attemptEnded', verdict, after, more: this.#hasMore() }, { ended, plan }, null);
   }
 
   #endedAttempt(result: AttemptResult): EndedAttempt {
     return endedAttempt({
       result,
       blocks: this.streamLog.view.turn()?.blocks ?? [],
+      isStopping: (this.#state.turn?.stopping ?? null) !== null,
       usageSoFar: this.#attempt?.writer.usageSoFar ?? null,
       cost: (usage) => this.#binding()?.cost(usage) ?? null,
     });

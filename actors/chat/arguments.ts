@@ -85,6 +85,17 @@ export function optional<T>(value: unknown, parse: (value: unknown) => T): T | n
   return value === undefined || value === null ? null : parse(value);
 }
 
+export function plainText(value: unknown, name: string): string {
+  if (typeof value !== 'string') throw new BadArgument(`${name}: a text`);
+  return value;
+}
+
+/** As a flag, but nobody decides by leaving it out. */
+export function choice(value: unknown, name: string): boolean {
+  if (typeof value !== 'boolean') throw new BadArgument(`${name}: a bool`);
+  return value;
+}
+
 export function flag(value: unknown, name: string): boolean {
   if (value !== undefined && value !== null && typeof value !== 'boolean') throw new BadArgument(`${name}: a bool`);
   return value === true;
@@ -113,6 +124,6 @@ export function oneOf<T extends string>(value: unknown, allowed: readonly unknow
   return value as T;
 }
 
-function isMap(value: unknown): value is Record<string, unknown> {
+export function isMap(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Uint8Array);
 }

@@ -18,7 +18,7 @@ import type { ToolSpec } from '../tool-ports.ts';
 import type { Span, Tracer } from '../tracing.ts';
 import type { ActorCounts } from './counts.ts';
 import { pairingFault } from './pairing.ts';
-import { modelRequest } from './prompt.ts';
+import { joinResults, modelRequest } from './prompt.ts';
 import type { ChatSettings } from './settings.ts';
 import { StepWriter } from './step-writer.ts';
 import type { StreamLog } from './stream-log.ts';
@@ -140,7 +140,7 @@ export class AttemptRun {
       if (this.#controller.signal.aborted) return ABORTED;
       const { providerModel, maxOutputTokens } = binding;
       const { tools, toolChoice } = this.#options;
-      const items = prompt.value;
+      const items = joinResults(prompt.value);
       const source = { chat, attempt: opening, providerModel, maxOutputTokens, system, items, background, resume };
       return await this.#send(binding.client, modelRequest({ ...source, tools, toolChoice, trace: null }));
     } catch (error) {

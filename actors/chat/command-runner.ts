@@ -12,6 +12,8 @@ import type { CommandRequest } from '../host/api.ts';
 import type { ChatRecord, CommandReply, CommandRow, Principal } from '../ports.ts';
 import type { ChatActor } from './actor.ts';
 import { CommandMemory, isSameCommand, type CommandOutcome } from './command-memory.ts';
+import { answerCall } from './call-answers.ts';
+import { afterCalls, denyWaiting, interruptWaiting } from './tool-calls.ts';
 import { parseChatCommand, type ChatCommand } from './commands.ts';
 import type { Draft, Reply, RowOf } from './draft.ts';
 import { askForEdit, askForQueue, type Asked } from './edits.ts';
@@ -135,12 +137,24 @@ export class CommandRunner {
         return this.#send(pending, command);
       case 'chat.stop': {
         const current = actor.state.turn?.id === command.turn;
-        return this.#answer(pending, (rowOf) => actor.step({ type: 'stop', current }, { trace: pending.trace }, rowOf));
+        const { trace } = pending;
+        return this.#answer(pending, (rowOf) =>
+          current ? actor.stop({ trace }, rowOf) : actor.step({ type: 'stop', current }, { trace }, rowOf),
+        );
       }
       case 'chat.rename':
         return this.#change(pending, (draft) => nameChat(draft, command.title, 'user'));
       case 'chat.set_labels':
         return this.#change(pending, (draft) => draft.changeChat({ labels: command.labels }));
+      case 'tool.result':
+      case 'tool.approve': {
+        const answer = answerCall(command, actor.state.calls, actor.tools);
+        if (!answer.ok) return this.#refuse(pending, answer.error);
+        const { plan, always } = answer;
+        const event = { type: 'answer', after: afterCalls(plan) } as const;
+        const input = { plan, always, trace: pending.trace };
+        return this.#answer(pending, (rowOf) => actor.step(event, input, rowOf));
+      }
       case 'chat.read':
         return this.#change(pending, (draft) => markRead(draft, command.number));
       case 'chat.set_model':
@@ -179,15 +193,19 @@ export class CommandRunner {
     }
     const { trace } = pending;
     const send = { id: request.id, parts: command.parts, sender: principal.owner, model: command.model, trace };
-    const held = heldUntil(queue, actor.deps.clock.nowMs()) !== null;
+    const { calls } = actor.state;
+    const { busy } = command;
+    const plan = busy === 'interrupt' ? interruptWaiting(calls) : denyWaiting(calls);
     const event = {
       type: 'send',
-      busy: command.busy,
+      busy,
       queueFull: isFull(queue),
       waiting: queue.length > 0,
-      held,
+      held: heldUntil(queue, actor.deps.clock.nowMs()) !== null,
+      pending: plan.settled.length > 0,
+      after: afterCalls(plan),
     } as const;
-    return this.#answer(pending, (rowOf) => actor.step(event, { send, trace }, rowOf));
+    return this.#answer(pending, (rowOf) => actor.step(event, { send, plan, trace }, rowOf));
   }
 
   async #ask(pending: Pending, asked: Asked): Promise<Decided | 'ended'> {
@@ -198,7 +216,9 @@ export class CommandRunner {
       case 'refused':
         return this.#refuse(pending, asked.error);
       case 'step': {
-        const input = { ...asked.input, trace: pending.trace, ended: this.#actor.endedNow() };
+        const ended = this.#actor.endedNow();
+        const plan = asked.event.type === 'promote' ? interruptWaiting(this.#actor.state.calls) : null;
+        const input = { ...asked.input, plan, trace: pending.trace, ended };
         return this.#answer(pending, (rowOf) => this.#actor.step(asked.event, input, rowOf));
       }
       default:

@@ -51,7 +51,15 @@ describe('parseChatCommand', () => {
 
 describe('parseNewChat', () => {
   it('[commands] takes nothing, or everything', () => {
-    const nothing = { title: null, model: null, systemPrompt: null, labels: {}, parent: null, background: false };
+    const nothing = {
+      title: null,
+      model: null,
+      systemPrompt: null,
+      labels: {},
+      parent: null,
+      clientTools: [],
+      background: false,
+    };
     expect(parseNewChat({})).toEqual({ ok: true, value: nothing });
     const everything = {
       title: 't',
@@ -63,7 +71,15 @@ describe('parseNewChat', () => {
     };
     expect(parseNewChat(everything)).toEqual({
       ok: true,
-      value: { title: 't', model: 'm', systemPrompt: 's', labels: { a: 'b' }, parent: ID, background: true },
+      value: {
+        title: 't',
+        model: 'm',
+        systemPrompt: 's',
+        labels: { a: 'b' },
+        parent: ID,
+        clientTools: [],
+        background: true,
+      },
     });
   });
 

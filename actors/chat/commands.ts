@@ -18,8 +18,12 @@ import {
   text,
   uuid,
   uuids,
+  choice,
+  plainText,
   type Parsed,
 } from './arguments.ts';
+import type { ToolSpec } from '../tool-ports.ts';
+import { clientTools } from './tool-args.ts';
 
 export type ChatCommand =
   | {
@@ -32,6 +36,14 @@ export type ChatCommand =
   | { readonly name: 'chat.rename'; readonly title: string }
   | { readonly name: 'chat.set_labels'; readonly labels: Readonly<Record<string, string>> }
   | { readonly name: 'chat.read'; readonly number: number }
+  | { readonly name: 'tool.result'; readonly call: string; readonly output: string; readonly isError: boolean }
+  | {
+      readonly name: 'tool.approve';
+      readonly call: string;
+      readonly hash: string;
+      readonly allow: boolean;
+      readonly always: boolean;
+    }
   | { readonly name: 'chat.archive' }
   | { readonly name: 'chat.unarchive' }
   | EditCommand
@@ -71,6 +83,8 @@ const COMMAND_NAMES: Readonly<Record<ChatCommand['name'] | 'chats.create' | 'cha
   'chat.rename': true,
   'chat.set_labels': true,
   'chat.read': true,
+  'tool.result': true,
+  'tool.approve': true,
   'chat.archive': true,
   'chat.unarchive': true,
   'chat.edit': true,
@@ -100,9 +114,10 @@ export type NewChatArgs = {
   readonly labels: Readonly<Record<string, string>>;
   readonly parent: ChatId | null;
   readonly background: boolean;
+  readonly clientTools: readonly ToolSpec[];
 };
 
-const BUSY: readonly unknown[] = ['queue', 'interrupt', 'reject'] satisfies readonly Busy[];
+const BUSY: readonly unknown[] = ['queue', 'interrupt', 'steer', 'reject'] satisfies readonly Busy[];
 
 /** The chat that a command or query names in `args.chat`. */
 export function parseChatArg(args: Args): Parsed<ChatId> {
@@ -142,6 +157,21 @@ export function parseChatCommand(name: string, args: Args): Parsed<ChatCommand> 
     case 'queue.promote':
     case 'queue.delete':
       return parsing(() => ({ name, id: uuid<CommandId>(args['id'], 'id') }));
+    case 'tool.result':
+      return parsing(() => ({
+        name,
+        call: plainText(args['call'], 'call'),
+        output: plainText(args['output'], 'output'),
+        isError: flag(args['is_error'], 'is_error'),
+      }));
+    case 'tool.approve':
+      return parsing(() => ({
+        name,
+        call: plainText(args['call'], 'call'),
+        hash: plainText(args['hash'], 'hash'),
+        allow: choice(args['allow'], 'allow'),
+        always: flag(args['always'], 'always'),
+      }));
     case 'chat.archive':
     case 'chat.unarchive':
     case 'chat.retry':
@@ -160,6 +190,7 @@ export function parseNewChat(args: Args): Parsed<NewChatArgs> {
     labels: args['labels'] === undefined || args['labels'] === null ? {} : labels(args['labels']),
     parent: optional(args['parent'], (parent) => uuid<ChatId>(parent, 'parent')),
     background: flag(args['background'], 'background'),
+    clientTools: clientTools(args['tools']),
   }));
 }
 

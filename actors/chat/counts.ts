@@ -2,7 +2,7 @@
 // rings) is measured when somebody asks, see ../host/measure.ts.
 
 import { Histogram, Tally } from '../../protocol/measures.ts';
-import type { TurnOutcome } from '../../protocol/content.ts';
+import type { ToolStatus, TurnOutcome } from '../../protocol/content.ts';
 import type { ActivationResult } from '../ports.ts';
 import type { AttemptOpening, AttemptSettlement } from '../turn-ports.ts';
 import type { Draft } from './draft.ts';
@@ -31,15 +31,20 @@ const TURNS = [
   'stopped',
   'refused',
   'max_tokens',
+  'step_limit',
   'error',
   'interrupted',
 ] as const satisfies readonly TurnOutcome[];
+
+const CALLS = ['ok', 'error', 'denied', 'timeout', 'interrupted', 'unknown'] as const satisfies readonly ToolStatus[];
 
 export class ActorCounts {
   readonly limits = new Tally<ActorLimit>(ACTOR_LIMITS);
   readonly evictions = new Tally<EvictionLimit>(EVICTION_LIMITS);
   readonly activations = new Tally<ActivationResult['outcome']>(ACTIVATIONS);
   readonly ends = new Tally<EndReason>(END_REASONS);
+  /** Calls of tools that were settled. */
+  readonly calls = new Tally<ToolStatus>(CALLS);
   readonly turns = new Tally<TurnOutcome>(TURNS);
   /** By provider; so are the next ones. Providers are those that are set up: a few. */
   readonly providers = new Map<string, ProviderCounts>();
@@ -51,6 +56,7 @@ export class ActorCounts {
   /** A step of a chat is in storage: what it said is true from now on, and equal to what the ledger holds. */
   committed(draft: Draft): void {
     this.journalPacks += draft.journal.length;
+    for (const call of draft.calls) if (call.state === 'settled') this.calls.add(call.status);
     for (const limit of draft.limits) this.limits.add(limit);
     for (const opening of draft.attemptsOpened) this.provider(opening.provider).opened += 1;
     const { lastTurn } = draft;

@@ -8,9 +8,11 @@ import type { Epoch } from '../../protocol/ids.ts';
 import type { Position } from '../../protocol/position.ts';
 import type { TraceParent } from '../../protocol/trace-parent.ts';
 import type { Rewind } from '../history-ports.ts';
-import type { ChatPatch, CommandRow, CommitIntent, NewMessage, QueuedItem, TitleSource } from '../ports.ts';
+import type { ChatPatch, ChatRecord, CommandRow, CommitIntent, NewMessage, QueuedItem, TitleSource } from '../ports.ts';
 import type { AttemptOpening, AttemptReference, AttemptSettlement, JournalPack, TurnRecord } from '../turn-ports.ts';
 
+import type { CallRow } from '../tool-ports.ts';
+import { nextDeadlineMs } from './tool-calls.ts';
 import type { ActorLimit } from './counted-limits.ts';
 import { heldUntil, queueRows } from './queue.ts';
 
@@ -32,7 +34,36 @@ export type ActorState = {
   readonly systemPrompt: string | null;
   readonly fixedSystem: readonly string[] | null;
   readonly attempt: AttemptOpening | null;
+  /** Of the current step, those that were settled included. */
+  readonly calls: readonly CallRow[];
+  /** Tools that the owner has allowed for good in this chat. */
+  readonly allowed: readonly string[];
+  /** Of the tools that the latest request had; null before the first one. */
+  readonly toolsHash: string | null;
 };
+
+/** As storage had it when the actor was loaded. */
+export function stateOf(record: ChatRecord): ActorState {
+  const { chat, queue, turn, nextNumber, readNumber, systemPrompt, fixedSystem } = record;
+  const { titleSource, contextTokens, promptModel, reasoningFrom, calls, allowed, toolsHash } = record;
+  return {
+    chat,
+    queue,
+    turn,
+    nextNumber,
+    readNumber,
+    systemPrompt,
+    fixedSystem,
+    attempt: record.openAttempts.at(-1) ?? null,
+    titleSource,
+    contextTokens,
+    promptModel,
+    reasoningFrom,
+    calls,
+    allowed,
+    toolsHash,
+  };
+}
 
 /** What a command is answered with, before it is encoded. */
 export type Reply =
@@ -68,6 +99,8 @@ export class Draft {
   readonly attemptsReferenced: AttemptReference[] = [];
   readonly attemptsSettled: AttemptSettlement[] = [];
   readonly journal: JournalPack[] = [];
+  /** Rows of calls that are new or changed. */
+  readonly calls: CallRow[] = [];
   /** Limits that were reached: what was asked for is refused or cut. */
   readonly limits: ActorLimit[] = [];
   readonly #events: ChatEvent[] = [];
@@ -154,7 +187,7 @@ export class Draft {
 
   /** Nothing but memory changes: there is nothing to commit. Events and a command aside. */
   get isEmpty(): boolean {
-    const rows = [this.journal, this.attemptsReferenced, this.attemptsSettled];
+    const rows = [this.journal, this.attemptsReferenced, this.attemptsSettled, this.calls];
     const sameRow = Object.keys(this.#patch()).length === 0;
     return sameRow && this.retract === null && rows.every(({ length }) => length === 0);
   }
@@ -181,6 +214,7 @@ export class Draft {
       attemptsReferenced: this.attemptsReferenced,
       attemptsSettled: this.attemptsSettled,
       journal: this.journal,
+      calls: this.calls,
       clearJournal: this.clearJournal,
       retract: this.retract,
       ...(this.rewind === null ? {} : { rewind: this.rewind }),
@@ -188,9 +222,12 @@ export class Draft {
   }
 }
 
-/** When the chat has to go on by itself: its turn backs off, or its queue waits for an edit that may never end. */
-export function wakeAtOf({ turn, queue, chat }: ActorState): number | null {
-  if (turn !== null) return turn.retry?.atMs ?? null;
+/**
+ * When the chat has to go on by itself: its turn backs off or waits for somebody, or its queue waits for an edit that may
+ * never end.
+ */
+export function wakeAtOf({ turn, queue, chat, calls }: ActorState): number | null {
+  if (turn !== null) return turn.retry?.atMs ?? nextDeadlineMs(calls);
   return chat.status === 'waiting' ? (queue[0]?.held_until ?? null) : null;
 }
 
@@ -215,6 +252,8 @@ function patchOf(before: ActorState, after: ActorState): ChatPatch {
     ...(a.last_turn === b.last_turn || b.last_turn === null ? {} : { lastTurn: b.last_turn }),
     ...(before.turn === after.turn ? {} : { turn: after.turn }),
     ...(before.turn === after.turn && wakeAtOf(before) === wakeAtOf(after) ? {} : { wakeAtMs: wakeAtOf(after) }),
+    ...(before.allowed === after.allowed ? {} : { allowed: after.allowed }),
+    ...(before.toolsHash === after.toolsHash || after.toolsHash === null ? {} : { toolsHash: after.toolsHash }),
     ...(before.fixedSystem === after.fixedSystem || after.fixedSystem === null
       ? {}
       : { fixedSystem: after.fixedSystem }),

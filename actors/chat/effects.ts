@@ -2,6 +2,7 @@
 // machine names them is the order of the events.
 
 import type { Draft } from './draft.ts';
+import { CALL_EFFECTS } from './effects/calls.ts';
 import type { Effect, EffectInput } from './effects/input.ts';
 import { EDIT_EFFECTS } from './effects/edits.ts';
 import { QUEUE_EFFECTS } from './effects/queue.ts';
@@ -14,6 +15,7 @@ const EFFECTS: Readonly<Record<EffectName, Effect>> = {
   ...TURN_EFFECTS,
   ...QUEUE_EFFECTS,
   ...EDIT_EFFECTS,
+  ...CALL_EFFECTS,
   ...RECOVERY_EFFECTS,
 };
 

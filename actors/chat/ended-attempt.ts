@@ -5,6 +5,7 @@ import type { ErrorBody } from '../../protocol/errors.ts';
 import type { LiveBlock } from '../../protocol/events.ts';
 import { partOfBlock } from '../../protocol/parts.ts';
 import type { AttemptResult } from '../ports.ts';
+import { withoutUnfinished } from './tool-calls.ts';
 
 /** How an attempt ended, as its settlement needs it. */
 export type EndedAttempt = {
@@ -13,6 +14,8 @@ export type EndedAttempt = {
   readonly delayMs: number;
   /** What was shown of it, in order. */
   readonly parts: readonly Part[];
+  /** Calls that were shown are left out, so that the provider's own blocks say more than is kept. */
+  readonly dropped: boolean;
   readonly usage: Usage;
   readonly costMicros: bigint | null;
 };
@@ -21,17 +24,35 @@ export type Ending = {
   readonly result: AttemptResult;
   /** As they were shown. */
   readonly blocks: readonly LiveBlock[];
+  /** Somebody has asked to stop: nothing of it runs, whatever it says. */
+  readonly isStopping: boolean;
   /** What the provider had said by then. */
   readonly usageSoFar: Usage | null;
   readonly cost: (usage: Usage) => bigint | null;
 };
 
 /** Without an error and a wait: those are for whoever judges it to add. */
-export function endedAttempt({ result, blocks, usageSoFar, cost }: Ending): EndedAttempt {
-  const parts: Part[] = blocks.filter((block) => block.text !== '').map(partOfBlock);
+export function endedAttempt({ result, blocks, isStopping, usageSoFar, cost }: Ending): EndedAttempt {
+  const shown = blocks.filter((block) => block.text !== '' || block.type === 'tool_call');
+  const parts = keptParts(shown, isStopping ? null : result);
   const bytes = blocks.reduce((sum, block) => sum + block.bytes, 0);
   const usage = result.usage ?? usageSoFar ?? estimatedUsage(bytes);
-  return { result, error: null, delayMs: 0, parts, usage, costMicros: cost(usage) };
+  const dropped = parts.length < shown.length;
+  return { result, error: null, delayMs: 0, parts, dropped, usage, costMicros: cost(usage) };
+}
+
+/** Whether the model has handed over to its tools: only then does a call of its run. */
+export function asksForTools(result: AttemptResult): boolean {
+  return result.outcome === 'completed' && result.stopReason === 'tool_use';
+}
+
+/** Where the answer was cut, a call that has not ended is none; a refused answer goes into no prompt, so nothing of it does. */
+/** `result` null: as if there were none. */
+function keptParts(blocks: readonly LiveBlock[], result: AttemptResult | null): readonly Part[] {
+  if (result !== null && asksForTools(result)) return blocks.map(partOfBlock);
+  const isRefused = result?.outcome === 'completed' && result.stopReason === 'refusal';
+  const kept = blocks.filter((block) => block.type !== 'tool_call' || (block.ended && !isRefused));
+  return withoutUnfinished(kept.map(partOfBlock));
 }
 
 /** About four bytes of text a token: nobody said the figures. */

@@ -14,6 +14,8 @@ import type {
 import type { TurnId } from '../../protocol/ids.ts';
 import { callField } from '../../protocol/parts.ts';
 import type { TurnRecord } from '../turn-ports.ts';
+import type { CallRow } from '../tool-ports.ts';
+import { actionsOf } from './tool-calls.ts';
 import { assert, must, unreachable } from '../../protocol/assert.ts';
 
 type Block = {
@@ -41,6 +43,7 @@ export class LiveView {
     readonly chat: Chat;
     readonly queue: readonly QueuedMessage[];
     readonly turn: TurnRecord | null;
+    readonly calls: readonly CallRow[];
     /** The turn as another node shows it: instead of `turn`. */
     readonly live?: LiveTurn | null;
   }) {
@@ -54,16 +57,20 @@ export class LiveView {
     if (turn === null) return;
     const { id, model, step, attempt } = turn;
     this.#turn = { id, model, step, attempt };
+    this.#calls = opening.calls.map(({ call, name: tool }) => ({ call, name: tool, text: '', bytes: 0, status: null }));
+    this.#actions = actionsOf(opening.calls);
     if (turn.retry === null) return;
     const { error, atMs, delayMs } = turn.retry;
     this.#retry = { attempt, delay_ms: delayMs, at: atMs, error };
   }
 
-  #adopt({ turn: id, model, step, attempt, blocks, retry, usage }: LiveTurn): void {
+  #adopt({ turn: id, model, step, attempt, blocks, retry, usage, calls, actions }: LiveTurn): void {
     this.#turn = { id, model, step, attempt };
     this.#blocks = blocks.map((block) => ({ ...block }));
     this.#retry = retry;
     this.#usage = usage;
+    this.#calls = calls.map((call) => ({ ...call }));
+    this.#actions = actions;
   }
 
   /** A copy that later events leave alone. */

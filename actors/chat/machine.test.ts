@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { decide, initialState, lifeState, type ChatMachineEvent, type MachineState } from './machine.ts';
 
-const SEND = { type: 'send', busy: 'queue', queueFull: false, waiting: false } as const;
+const WAITS = { queueFull: false, waiting: false, pending: false, after: 'next' } as const;
+const SEND = { type: 'send', busy: 'queue', ...WAITS } as const;
 const STOP = { type: 'stop', current: true } as const;
-const ENDED = { type: 'attemptEnded', verdict: 'completed', more: false } as const;
+const ENDED = { type: 'attemptEnded', verdict: 'completed', after: 'end', more: false } as const;
 
 function after(...events: readonly ChatMachineEvent[]): MachineState {
   return events.reduce((state, event) => decide(state, event).state, initialState());
@@ -14,7 +15,7 @@ function answers(state: MachineState, event: ChatMachineEvent): readonly [string
   return [lifeState(next), effects];
 }
 
-const idle = after({ type: 'loaded', found: 'rest', more: false });
+const idle = after({ type: 'loaded', found: 'rest', more: false, after: 'end' });
 const running = decide(idle, SEND).state;
 const stopping = decide(running, STOP).state;
 const backingOff = decide(running, { ...ENDED, verdict: 'retry' }).state;
@@ -31,27 +32,30 @@ describe('the machine of a chat', () => {
     expect(answers(running, SEND)).toEqual(['requesting', ['enqueue']]);
     expect(answers(running, { ...SEND, busy: 'reject' })).toEqual(['requesting', ['refuseBusy']]);
     expect(answers(running, { ...SEND, queueFull: true })).toEqual(['requesting', ['refuseQueueFull']]);
-    expect(answers(running, { ...SEND, busy: 'interrupt' })).toEqual(['stopping', ['enqueueFirst', 'beginInterrupt']]);
+    expect(answers(running, { ...SEND, busy: 'interrupt' })).toEqual([
+      'stopping',
+      ['enqueueFirst', 'beginInterrupt', 'applyCalls'],
+    ]);
   });
 
   it('[P6] stop is idempotent and names its turn', () => {
-    expect(answers(running, STOP)).toEqual(['stopping', ['beginStop', 'replyStopping']]);
+    expect(answers(running, STOP)).toEqual(['stopping', ['beginStop', 'applyCalls', 'replyStopping']]);
     expect(answers(stopping, STOP)).toEqual(['stopping', ['replyStopping']]);
     expect(answers(running, { ...STOP, current: false })).toEqual(['requesting', ['replyNotRunning']]);
     expect(answers(idle, STOP)).toEqual(['idle', ['replyNotRunning']]);
-    expect(answers(backingOff, STOP)).toEqual(['stopping', ['beginStop', 'replyStopping']]);
+    expect(answers(backingOff, STOP)).toEqual(['stopping', ['beginStop', 'applyCalls', 'replyStopping']]);
   });
 
   it('[P6] a stopped attempt keeps what was shown, whatever its result, and the queue goes on', () => {
     for (const verdict of ['completed', 'retry', 'failed'] as const) {
       expect(answers(stopping, { ...ENDED, verdict })).toEqual([
         'idle',
-        ['keepInterrupted', 'settleAttempt', 'endTurnStopped'],
+        ['keepInterrupted', 'settleAttempt', 'applyCalls', 'endTurnStopped'],
       ]);
     }
-    expect(answers(stopping, { type: 'due', more: true })).toEqual([
+    expect(answers(stopping, { type: 'due', more: true, after: 'end' })).toEqual([
       'requesting',
-      ['keepInterrupted', 'settleAttempt', 'endTurnStopped', 'promote', 'openAttempt'],
+      ['keepInterrupted', 'settleAttempt', 'applyCalls', 'endTurnStopped', 'promote', 'openAttempt'],
     ]);
   });
 
@@ -68,24 +72,24 @@ describe('the machine of a chat', () => {
       'backingOff',
       ['settleAttempt', 'scheduleRetry'],
     ]);
-    expect(answers(backingOff, { type: 'due', more: false })).toEqual(['requesting', ['openAttempt']]);
+    expect(answers(backingOff, { type: 'due', more: false, after: 'end' })).toEqual(['requesting', ['openAttempt']]);
     expect(lifeState(failed)).toBe('failed');
   });
 
   it('[P12] every way a chat can be found has its state', () => {
     const found = (of: Extract<ChatMachineEvent, { type: 'loaded' }>['found'], more = false) =>
-      answers(initialState(), { type: 'loaded', found: of, more });
+      answers(initialState(), { type: 'loaded', found: of, more, after: 'end' });
     expect(found('rest')).toEqual(['idle', []]);
     expect(found('error')).toEqual(['failed', []]);
     expect(found('backingOff')).toEqual(['backingOff', []]);
     expect(found('lost')).toEqual(['requesting', ['recoverStep', 'openAttempt']]);
     expect(found('waiting', true)).toEqual(['requesting', ['promote', 'openAttempt']]);
     expect(found('waiting')).toEqual(['idle', []]);
-    expect(found('gaveUp')).toEqual(['failed', ['recoverText', 'giveUp']]);
-    expect(found('stopping')).toEqual(['idle', ['recoverText', 'endTurnStopped']]);
+    expect(found('gaveUp')).toEqual(['failed', ['recoverText', 'applyCalls', 'giveUp']]);
+    expect(found('stopping')).toEqual(['idle', ['recoverText', 'applyCalls', 'endTurnStopped']]);
     expect(found('stopping', true)).toEqual([
       'requesting',
-      ['recoverText', 'endTurnStopped', 'promote', 'openAttempt'],
+      ['recoverText', 'applyCalls', 'endTurnStopped', 'promote', 'openAttempt'],
     ]);
   });
 

@@ -7,6 +7,7 @@
 
 import { initialTransition, setup, transition, type SnapshotFrom } from 'xstate';
 import type { Busy } from '../../protocol/content.ts';
+import type { AfterCalls } from './tool-calls.ts';
 
 /** What a transition asks for, in order; all effects of one transition are one commit. */
 export type EffectName =
@@ -14,6 +15,7 @@ export type EffectName =
   | 'startTurn'
   | 'openAttempt'
   | 'enqueue'
+  | 'enqueueSteer'
   | 'enqueueFirst'
   | 'promote'
   | 'refuseBusy'
@@ -32,6 +34,12 @@ export type EffectName =
   | 'resumeAttempt'
   | 'recoverStep'
   | 'recoverText'
+  | 'applyCalls'
+  | 'nextStep'
+  | 'allowAlways'
+  | 'replyAnswered'
+  | 'recoverCalls'
+  | 'dropCalls'
   | 'giveUp'
   | 'endTurnReplaced'
   | 'rewind'
@@ -43,13 +51,25 @@ export type EffectName =
   | 'leaveError';
 
 /** How the chat was found when its actor loaded it. */
-export type Found = 'rest' | 'error' | 'waiting' | 'lost' | 'resumable' | 'stopping' | 'backingOff' | 'gaveUp';
+export type Found =
+  | 'rest'
+  | 'error'
+  | 'waiting'
+  | 'lost'
+  | 'resumable'
+  | 'calls'
+  | 'stopping'
+  | 'backingOff'
+  | 'gaveUp';
+
+/** Where the turn goes from here: with runs of calls, waiting for somebody, with its next request, or to its end. */
+export type After = AfterCalls | 'end';
 
 /** How the attempt ended, judged by `verdict.ts`. */
 export type Verdict = 'completed' | 'retry' | 'failed';
 
 export type ChatMachineEvent =
-  | { readonly type: 'loaded'; readonly found: Found; readonly more: boolean }
+  | { readonly type: 'loaded'; readonly found: Found; readonly more: boolean; readonly after: After }
   /**
    * `waiting`: the queue is not empty (after an error), so the new message goes behind it. `held`: it waits for an edit of
    * its first message, so the new one waits too.
@@ -60,6 +80,9 @@ export type ChatMachineEvent =
       readonly queueFull: boolean;
       readonly waiting: boolean;
       readonly held?: boolean;
+      /** Calls wait for somebody: the message denies them. `after` it then. */
+      readonly pending: boolean;
+      readonly after: After;
     }
   /** `current`: the command names the turn that runs. */
   | { readonly type: 'stop'; readonly current: boolean }
@@ -74,8 +97,12 @@ export type ChatMachineEvent =
   /** A message that waits is to have its turn now. */
   | { readonly type: 'promote' }
   /** `more`: a queued message may follow. */
-  | { readonly type: 'attemptEnded'; readonly verdict: Verdict; readonly more: boolean }
-  | { readonly type: 'due'; readonly more: boolean }
+  | { readonly type: 'attemptEnded'; readonly verdict: Verdict; readonly after: After; readonly more: boolean }
+  | { readonly type: 'due'; readonly after: After; readonly more: boolean }
+  /** Runs of calls have ended. */
+  | { readonly type: 'callsEnded'; readonly after: After; readonly more: boolean }
+  /** Somebody answered a call that waited: with its result, or with the leave to run or not. */
+  | { readonly type: 'answer'; readonly after: After }
   /** Whoever kept the chat at rest lets it go on; `more`: with the queue. */
   | { readonly type: 'resume'; readonly more: boolean }
   | { readonly type: 'passivate' }
@@ -91,6 +118,7 @@ const chatMachine = setup({
     startTurn: named,
     openAttempt: named,
     enqueue: named,
+    enqueueSteer: named,
     enqueueFirst: named,
     promote: named,
     refuseBusy: named,
@@ -109,6 +137,12 @@ const chatMachine = setup({
     resumeAttempt: named,
     recoverStep: named,
     recoverText: named,
+    applyCalls: named,
+    nextStep: named,
+    allowAlways: named,
+    replyAnswered: named,
+    recoverCalls: named,
+    dropCalls: named,
     giveUp: named,
     endTurnReplaced: named,
     rewind: named,
@@ -120,6 +154,12 @@ const chatMachine = setup({
     leaveError: named,
   } satisfies Record<EffectName, () => void>,
   guards: {
+    tools: ({ event }) => 'after' in event && event.after === 'tools',
+    action: ({ event }) => 'after' in event && event.after === 'action',
+    next: ({ event }) => 'after' in event && event.after === 'next',
+    steers: ({ event }) => event.type === 'send' && event.busy === 'steer',
+    pendingTools: ({ event }) => event.type === 'send' && event.pending && event.after === 'tools',
+    pending: ({ event }) => event.type === 'send' && event.pending,
     more: ({ event }) => 'more' in event && event.more,
     waiting: ({ event }) => event.type === 'send' && event.waiting,
     held: ({ event }) => event.type === 'send' && event.held === true,
@@ -131,6 +171,15 @@ const chatMachine = setup({
     rejects: ({ event }) => event.type === 'send' && event.busy === 'reject',
     interrupts: ({ event }) => event.type === 'send' && event.busy === 'interrupt',
     current: ({ event }) => event.type === 'stop' && event.current,
+    completedTools: ({ event }) =>
+      event.type === 'attemptEnded' && event.verdict === 'completed' && event.after === 'tools',
+    completedAction: ({ event }) =>
+      event.type === 'attemptEnded' && event.verdict === 'completed' && event.after === 'action',
+    completedNext: ({ event }) =>
+      event.type === 'attemptEnded' && event.verdict === 'completed' && event.after === 'next',
+    foundTools: ({ event }) => event.type === 'loaded' && event.found === 'calls' && event.after === 'tools',
+    foundAction: ({ event }) => event.type === 'loaded' && event.found === 'calls' && event.after === 'action',
+    foundNext: ({ event }) => event.type === 'loaded' && event.found === 'calls',
     completed: ({ event }) => event.type === 'attemptEnded' && event.verdict === 'completed',
     retries: ({ event }) => event.type === 'attemptEnded' && event.verdict === 'retry',
     foundError: ({ event }) => event.type === 'loaded' && event.found === 'error',
@@ -175,21 +224,88 @@ const anewAtRest = {
 const anewInTurn = {
   edit: {
     target: '#chat.running.requesting',
-    actions: ['settleAttempt', 'endTurnReplaced', 'rewind', 'acceptMessage', 'startTurn', 'openAttempt'],
+    actions: ['settleAttempt', 'dropCalls', 'endTurnReplaced', 'rewind', 'acceptMessage', 'startTurn', 'openAttempt'],
   },
   retry: { actions: 'refuseBusy' },
   clear: { actions: 'refuseBusy' },
   queue: { actions: 'changeQueue' },
 } as const;
 
-/** The text that was shown is kept; then the next queued message has its turn. */
+/** The text that was shown is kept, every call settled; then the next queued message has its turn. */
 const afterStop = [
   {
     guard: 'more',
     target: '#chat.running.requesting',
-    actions: ['keepInterrupted', 'settleAttempt', 'endTurnStopped', 'promote', 'openAttempt'],
+    actions: ['keepInterrupted', 'settleAttempt', 'applyCalls', 'endTurnStopped', 'promote', 'openAttempt'],
   },
-  { target: '#chat.idle', actions: ['keepInterrupted', 'settleAttempt', 'endTurnStopped'] },
+  { target: '#chat.idle', actions: ['keepInterrupted', 'settleAttempt', 'applyCalls', 'endTurnStopped'] },
+] as const;
+
+const attemptEnded = [
+  {
+    guard: 'completedTools',
+    target: '#chat.running.tools',
+    actions: ['keepReply', 'settleAttempt', 'applyCalls'],
+  },
+  {
+    guard: 'completedAction',
+    target: '#chat.awaitingAction',
+    actions: ['keepReply', 'settleAttempt', 'applyCalls'],
+  },
+  {
+    guard: 'completedNext',
+    target: '#chat.running.requesting',
+    actions: ['keepReply', 'settleAttempt', 'applyCalls', 'nextStep', 'openAttempt'],
+  },
+  {
+    guard: 'completedMore',
+    target: '#chat.running.requesting',
+    actions: ['keepReply', 'settleAttempt', 'applyCalls', 'endTurn', 'promote', 'openAttempt'],
+  },
+  { guard: 'completed', target: '#chat.idle', actions: ['keepReply', 'settleAttempt', 'applyCalls', 'endTurn'] },
+  { guard: 'retries', target: '#chat.running.backingOff', actions: ['settleAttempt', 'scheduleRetry'] },
+  { target: '#chat.failed', actions: ['keepInterrupted', 'settleAttempt', 'applyCalls', 'endTurnFailed'] },
+] as const;
+
+/** Some calls were settled, or may run from here on. */
+const callsMoved = [
+  { guard: 'tools', target: '#chat.running.tools', actions: ['applyCalls'] },
+  { guard: 'action', target: '#chat.awaitingAction', actions: ['applyCalls'] },
+  { target: '#chat.running.requesting', actions: ['applyCalls', 'nextStep', 'openAttempt'] },
+] as const;
+
+const answered = [
+  { guard: 'tools', target: '#chat.running.tools', actions: ['allowAlways', 'applyCalls', 'replyAnswered'] },
+  { guard: 'action', target: '#chat.awaitingAction', actions: ['allowAlways', 'applyCalls', 'replyAnswered'] },
+  {
+    target: '#chat.running.requesting',
+    actions: ['allowAlways', 'applyCalls', 'replyAnswered', 'nextStep', 'openAttempt'],
+  },
+] as const;
+
+/** While a turn runs. A message instead of what calls wait for denies them, and goes into the turn. */
+const sendWhileRunning = [
+  { guard: 'rejects', actions: 'refuseBusy' },
+  { guard: 'queueFull', actions: 'refuseQueueFull' },
+  { guard: 'interrupts', target: '#chat.stopping', actions: ['enqueueFirst', 'beginInterrupt', 'applyCalls'] },
+  { guard: 'pendingTools', actions: ['enqueueSteer', 'applyCalls'] },
+  {
+    guard: 'pending',
+    target: '#chat.running.requesting',
+    actions: ['enqueueSteer', 'applyCalls', 'nextStep', 'openAttempt'],
+  },
+  { guard: 'steers', actions: 'enqueueSteer' },
+  { actions: 'enqueue' },
+] as const;
+
+const promoteWhileRunning = {
+  target: '#chat.stopping',
+  actions: ['changeQueue', 'replyNext', 'beginInterrupt', 'applyCalls'],
+} as const;
+
+const stopWhileRunning = [
+  { guard: 'current', target: '#chat.stopping', actions: ['beginStop', 'applyCalls', 'replyStopping'] },
+  { actions: 'replyNotRunning' },
 ] as const;
 
 const machine = chatMachine.createMachine({
@@ -200,16 +316,23 @@ const machine = chatMachine.createMachine({
     hydrating: {
       on: {
         loaded: [
-          { guard: 'foundGaveUp', target: 'failed', actions: ['recoverText', 'giveUp'] },
+          { guard: 'foundGaveUp', target: 'failed', actions: ['recoverText', 'applyCalls', 'giveUp'] },
           {
             guard: 'foundStoppingMore',
             target: 'running.requesting',
-            actions: ['recoverText', 'endTurnStopped', 'promote', 'openAttempt'],
+            actions: ['recoverText', 'applyCalls', 'endTurnStopped', 'promote', 'openAttempt'],
           },
-          { guard: 'foundStopping', target: 'idle', actions: ['recoverText', 'endTurnStopped'] },
+          { guard: 'foundStopping', target: 'idle', actions: ['recoverText', 'applyCalls', 'endTurnStopped'] },
           { guard: 'foundBackingOff', target: 'running.backingOff' },
           { guard: 'foundResumable', target: 'running.requesting', actions: ['resumeAttempt'] },
           { guard: 'foundLost', target: 'running.requesting', actions: ['recoverStep', 'openAttempt'] },
+          { guard: 'foundTools', target: 'running.tools', actions: ['recoverCalls'] },
+          { guard: 'foundAction', target: 'awaitingAction', actions: ['recoverCalls'] },
+          {
+            guard: 'foundNext',
+            target: 'running.requesting',
+            actions: ['recoverCalls', 'nextStep', 'openAttempt'],
+          },
           { guard: 'foundWaitingMore', target: 'running.requesting', actions: ['promote', 'openAttempt'] },
           { guard: 'foundError', target: 'failed' },
           { target: 'idle' },
@@ -243,32 +366,15 @@ const machine = chatMachine.createMachine({
     running: {
       initial: 'requesting',
       on: {
-        send: [
-          { guard: 'rejects', actions: 'refuseBusy' },
-          { guard: 'queueFull', actions: 'refuseQueueFull' },
-          { guard: 'interrupts', target: 'stopping', actions: ['enqueueFirst', 'beginInterrupt'] },
-          { actions: 'enqueue' },
-        ],
-        stop: [
-          { guard: 'current', target: 'stopping', actions: ['beginStop', 'replyStopping'] },
-          { actions: 'replyNotRunning' },
-        ],
-        attemptEnded: [
-          {
-            guard: 'completedMore',
-            target: '.requesting',
-            actions: ['keepReply', 'settleAttempt', 'endTurn', 'promote', 'openAttempt'],
-          },
-          { guard: 'completed', target: 'idle', actions: ['keepReply', 'settleAttempt', 'endTurn'] },
-          { guard: 'retries', target: '.backingOff', actions: ['settleAttempt', 'scheduleRetry'] },
-          { target: 'failed', actions: ['keepInterrupted', 'settleAttempt', 'endTurnFailed'] },
-        ],
+        send: sendWhileRunning,
+        stop: stopWhileRunning,
         ...anewInTurn,
-        promote: { target: 'stopping', actions: ['changeQueue', 'replyNext', 'beginInterrupt'] },
+        promote: promoteWhileRunning,
       },
       states: {
-        requesting: { on: { block: 'streaming' } },
-        streaming: {},
+        requesting: { on: { block: 'streaming', attemptEnded } },
+        streaming: { on: { attemptEnded } },
+        tools: { on: { callsEnded: callsMoved, answer: answered, due: callsMoved } },
         backingOff: {
           on: {
             due: { target: 'requesting', actions: 'openAttempt' },
@@ -276,9 +382,20 @@ const machine = chatMachine.createMachine({
         },
       },
     },
+    awaitingAction: {
+      on: {
+        answer: answered,
+        due: callsMoved,
+        send: sendWhileRunning,
+        stop: stopWhileRunning,
+        ...anewInTurn,
+        promote: promoteWhileRunning,
+      },
+    },
     stopping: {
       on: {
         attemptEnded: afterStop,
+        callsEnded: [{ guard: 'tools', actions: 'applyCalls' }, ...afterStop],
         // The grace is over: the turn is settled without the provider's last word.
         due: afterStop,
         ...anewInTurn,
@@ -304,6 +421,8 @@ export type LifeState =
   | 'failed'
   | 'requesting'
   | 'streaming'
+  | 'tools'
+  | 'awaitingAction'
   | 'backingOff'
   | 'stopping'
   | 'passivating'

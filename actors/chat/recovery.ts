@@ -10,6 +10,7 @@ import type { AttemptOpening, JournalPack } from '../turn-ports.ts';
 import type { ResumedBlock, ResumedRun } from '../background-run.ts';
 import { estimatedUsage } from './ended-attempt.ts';
 import type { Found } from './machine.ts';
+import { withoutUnfinished } from './tool-calls.ts';
 import { CHAT_LIMITS } from './settings.ts';
 
 export type Recovered = {
@@ -32,6 +33,7 @@ export function foundIn(record: ChatRecord, crashed: boolean, resume: ResumedRun
   if (turn === null) return record.wakeAtMs === null ? 'rest' : 'waiting';
   if (crashed || turn.recoveries >= CHAT_LIMITS.recoveriesMax) return 'gaveUp';
   if (turn.stopping !== null) return 'stopping';
+  if (record.calls.length > 0) return 'calls';
   if (turn.retry !== null && record.openAttempts.length === 0) return 'backingOff';
   return resume === null ? 'lost' : 'resumable';
 }
@@ -40,9 +42,8 @@ export function foundIn(record: ChatRecord, crashed: boolean, resume: ResumedRun
 export function recoveredFrom(record: ChatRecord, binding: Pick<ModelBinding, 'cost'> | null): Recovered {
   const packs = packsOf(record);
   // A block that has no text yet says nothing.
-  const parts: readonly Part[] = joinEntries(packs)
-    .filter(({ text }) => text !== '')
-    .map(partOfBlock);
+  const shown = joinEntries(packs).filter(({ type, text, ended }) => (type === 'tool_call' ? ended : text !== ''));
+  const parts = withoutUnfinished(shown.map(partOfBlock));
   const output = parts.reduce((bytes, part) => bytes + utf8Length(part.text), 0);
   const usage = estimatedUsage(output);
   return {

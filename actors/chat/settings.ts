@@ -15,6 +15,12 @@ export type ChatSettings = {
   readonly retryCeilingMs: number;
   /** How long an aborted request may take to end before the turn is settled without it. */
   readonly stopGraceMs: number;
+  /** Requests of one turn that may call tools; then the model is asked once more, to come to an end. */
+  readonly stepsMax: number;
+  /** How long a call of a client's tool waits for its result. */
+  readonly clientDeadlineMs: number;
+  /** How long a call waits for the owner's leave. */
+  readonly approvalDeadlineMs: number;
   /** Part of every system prompt on this deployment; empty: none. */
   readonly deploymentPrompt: string;
 };
@@ -28,6 +34,11 @@ export const CHAT_DEFAULTS: ChatSettings = {
   retryBaseMs: 1_000,
   retryCeilingMs: 60_000,
   stopGraceMs: 2_000,
+  // A turn of hundreds of steps is one that goes in circles.
+  stepsMax: 200,
+  clientDeadlineMs: 5 * 60_000,
+  // People look at their phone more seldom than a program answers.
+  approvalDeadlineMs: 30 * 60_000,
   deploymentPrompt: '',
 };
 
@@ -47,6 +58,8 @@ export const CHAT_LIMITS = {
   commitTries: 12,
   commitRetryBaseMs: 50,
   commitRetryCeilingMs: 2_000,
+  /** Calls of one step. More: those are answered with an error. */
+  callsPerStep: 64,
   /** A turn is taken up again after at most so many crashes. */
   recoveriesMax: 3,
   /** Shared by catch-up reads at one top. */

@@ -20,6 +20,7 @@ function streaming(sealed: Position | null = null, evictions = new Tally<Evictio
     chat: EXAMPLE_CHAT,
     queue: [],
     turn: null,
+    calls: [],
     evictions,
   });
   log.append({ kind: 'turn', type: 'started', turn: TURN, model: 'scripted' });

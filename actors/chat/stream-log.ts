@@ -12,6 +12,7 @@ import type { Position } from '../../protocol/position.ts';
 import { utf8Length } from '../../protocol/text.ts';
 import { assert, must } from '../../protocol/assert.ts';
 import type { Follower, ReadableLog } from '../host/api.ts';
+import type { CallRow } from '../tool-ports.ts';
 import type { TurnRecord } from '../turn-ports.ts';
 import type { Tally } from '../../protocol/measures.ts';
 import type { EvictionLimit } from './counted-limits.ts';
@@ -44,6 +45,8 @@ export type LogOpening = {
   readonly queue: readonly QueuedMessage[];
   /** The turn that runs on from the epoch before. */
   readonly turn: TurnRecord | null;
+  /** Those of its step that are not settled. */
+  readonly calls: readonly CallRow[];
   /** Where it counts what leaves its ring. */
   readonly evictions: Tally<EvictionLimit>;
   /** While it says so nobody reads anything new: this node may have lost the chat to another. */

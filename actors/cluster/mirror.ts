@@ -7,7 +7,7 @@
 
 import { decodeServerMessage } from '../../protocol/codec.ts';
 import type { ErrorBody } from '../../protocol/errors.ts';
-import type { SnapshotHead } from '../../protocol/frames.ts';
+import type { SnapshotHead, SnapshotPiece } from '../../protocol/frames.ts';
 import type { ChatId, NodeId } from '../../protocol/ids.ts';
 import type { Tally } from '../../protocol/measures.ts';
 import { comparePositions } from '../../protocol/position.ts';
@@ -37,6 +37,8 @@ type Opening = {
   readonly ring: Uint8Array[];
   head: SnapshotHead | null;
   readonly live: Map<number, string[]>;
+  /** What calls have given so far, by their place among the calls. */
+  readonly calls: Map<number, string[]>;
   bytes: number;
 };
 
@@ -120,7 +122,7 @@ export class Mirror {
           return true;
         }
         this.#parts.epochs.saw(this.chat, item.position.epoch);
-        this.#opening = { at: item, ring: [], head: null, live: new Map(), bytes: 0 };
+        this.#opening = { at: item, ring: [], head: null, live: new Map(), calls: new Map(), bytes: 0 };
         return true;
       case 'resumed':
         this.#parts.counts.mirrors.add('resumed');
@@ -187,27 +189,28 @@ export class Mirror {
     if (frame?.op !== 'attached' || frame.outcome !== 'snapshot') return false;
     const { piece } = frame;
     opening.head ??= piece.head;
-    for (const [index, , text] of piece.live) {
-      const texts = opening.live.get(index);
-      if (texts === undefined) opening.live.set(index, [text]);
-      else texts.push(text);
-    }
+    gather(opening.live, piece.live);
+    gather(opening.calls, piece.calls);
     if (piece.last) this.#complete(opening, must(opening.head, 'the first piece has the head'));
     return true;
   }
 
-  #complete({ at, ring, live: texts }: Opening, { chat, queue, live }: SnapshotHead): void {
+  #complete({ at, ring, live: texts, calls: given }: Opening, { chat, queue, live }: SnapshotHead): void {
     const before = this.log;
     const blocks = (live?.blocks ?? []).map((block) => {
       const text = texts.get(block.index)?.join('') ?? '';
       return { ...block, text, bytes: Buffer.byteLength(text) };
     });
+    const calls = (live?.calls ?? []).map((call, place) => {
+      const text = given.get(place)?.join('') ?? '';
+      return { ...call, text, bytes: Buffer.byteLength(text) };
+    });
     const { evictions, counts } = this.#parts;
     const log = new StreamLog(
-      { epoch: at.position.epoch, sealed: at.sealed, chat, queue, turn: null, evictions },
+      { epoch: at.position.epoch, sealed: at.sealed, chat, queue, turn: null, calls: [], evictions },
       {
         top: at.position,
-        live: live === null ? null : { ...live, blocks },
+        live: live === null ? null : { ...live, blocks, calls },
         floor: at.floor,
         ring: ring.flatMap((bytes) => [...copiedFrames(bytes)]),
       },
@@ -238,5 +241,14 @@ function* copiedFrames(bytes: Uint8Array): Generator<CopiedFrame, void> {
       if (decoded.op === 'event') yield { position: decoded.position, span: decoded.span, event: decoded.event, frame };
       if (decoded.op === 'skipped') yield { position: decoded.position, span: decoded.span, event: null, frame };
     }
+  }
+}
+
+/** Slices of a text come in their order, one behind the other. */
+function gather(texts: Map<number, string[]>, slices: SnapshotPiece['live']): void {
+  for (const [index, , text] of slices) {
+    const known = texts.get(index);
+    if (known === undefined) texts.set(index, [text]);
+    else known.push(text);
   }
 }

@@ -3,7 +3,8 @@
 
 import { errorBody } from '../../protocol/errors.ts';
 import type { Position } from '../../protocol/position.ts';
-import type { AttachAt, ChatActor } from '../chat/actor.ts';
+import type { ChatActor } from '../chat/actor.ts';
+import type { AttachAt } from '../chat/actor-deps.ts';
 import type { StreamLog } from '../chat/stream-log.ts';
 import type { ChatStore, Principal } from '../ports.ts';
 import type { Attached, Follower } from './api.ts';

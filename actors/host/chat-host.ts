@@ -152,7 +152,13 @@ export class NodeChatHost implements ChatHost {
   /** Looks at every actor: for whoever scrapes now and then. */
   measure(): ActorsMeasure {
     const actors = [...this.#residents.values()].map((resident) => resident.actor);
-    return measureActors(actors, { activationsWaiting: this.#activations.waiting, revivals: this.#revivals.pending });
+    const { running, waiting } = this.#deps.tools.measure();
+    return measureActors(actors, {
+      activationsWaiting: this.#activations.waiting,
+      revivals: this.#revivals.pending,
+      toolsRunning: running,
+      toolsWaiting: waiting,
+    });
   }
 
   async attach(viewer: Principal, chat: ChatId, cursor: Position | null, follower: Follower): Promise<Attached> {

@@ -11,7 +11,7 @@ import type { CommandReply, Principal } from '../ports.ts';
 import type { CommandRequest } from './api.ts';
 import { admitCommand, derivedId, keepRefusal, replyOf } from './chatless-command.ts';
 
-type CreateDeps = Pick<ActorDeps, 'store' | 'models' | 'clock' | 'counts' | 'onFed'>;
+type CreateDeps = Pick<ActorDeps, 'store' | 'models' | 'tools' | 'clock' | 'counts' | 'onFed'>;
 
 export async function createChat(
   deps: CreateDeps,
@@ -29,6 +29,10 @@ export async function createChat(
   }
   const { model, ...args } = parsed.value;
   if (model !== null && models.find(model) === null) return keepRefusal(store, command, errorBody('unknown_model'));
+  const taken = args.clientTools.find(({ name }) => deps.tools.tools.some((tool) => tool.name === name));
+  if (taken !== undefined) {
+    return keepRefusal(store, command, errorBody('bad_args', `tools: the server has a tool named ${taken.name}`));
+  }
   const chat = {
     ...args,
     id: chatIdOf(principal.owner, command.id),

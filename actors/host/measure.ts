@@ -18,11 +18,14 @@ export type ActorsMeasure = {
   readonly activationsWaiting: number;
   /** Chats that wait to be loaded anew after their actor ended under way. */
   readonly revivals: number;
+  /** Calls of tools that run, and that wait in line for a place. */
+  readonly toolsRunning: number;
+  readonly toolsWaiting: number;
 };
 
 export function measureActors(
   actors: Iterable<ChatActor>,
-  waiting: Pick<ActorsMeasure, 'activationsWaiting' | 'revivals'>,
+  waiting: Pick<ActorsMeasure, 'activationsWaiting' | 'revivals' | 'toolsRunning' | 'toolsWaiting'>,
 ): ActorsMeasure {
   const states: Record<LifeState, number> = {
     hydrating: 0,
@@ -30,6 +33,8 @@ export function measureActors(
     failed: 0,
     requesting: 0,
     streaming: 0,
+    tools: 0,
+    awaitingAction: 0,
     backingOff: 0,
     stopping: 0,
     passivating: 0,

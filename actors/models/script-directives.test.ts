@@ -27,6 +27,8 @@ describe('the grammar', () => {
       times: 2,
       retryAfterMs: 60_000,
       stop: 'end_turn',
+      tools: [],
+      steps: 1,
     });
   });
 
@@ -87,6 +89,8 @@ describe('the grammar', () => {
       'silence',
       'times',
       'stop',
+      'tool',
+      'steps',
     ]) {
       expect(scriptHelp()).toContain(`\`${key}=`);
     }

@@ -21,7 +21,12 @@ export type Script = {
   readonly times: number;
   readonly retryAfterMs: number | null;
   readonly stop: StopReason;
+  /** What it calls in each of its first `steps` steps, before it answers. */
+  readonly tools: readonly ScriptedCall[];
+  readonly steps: number;
 };
+
+export type ScriptedCall = { readonly name: string; readonly args: string };
 
 export type PaceMs = { readonly minMs: number; readonly maxMs: number };
 
@@ -42,6 +47,7 @@ export type ParsedScript =
 
 /** A reply of 200,000 deltas of 7 bytes is 1.4 MB: beyond what any chat should hold, and still quick to make. */
 export const SCRIPT_DELTAS_MAX = 200_000;
+const STEPS_MAX = 100_000;
 const SIZE_MAX = 4_096;
 const DURATION_MAX_MS = 60 * 60 * 1000;
 
@@ -80,6 +86,8 @@ const PLAIN: Script = {
   times: 1,
   retryAfterMs: null,
   stop: 'end_turn',
+  tools: [],
+  steps: 1,
 };
 
 /** The grammar in words: for the README, the terminal client and the reply to a directive that is not understood. */
@@ -101,6 +109,8 @@ export function scriptHelp(): string {
 | \`silence=5s@10\` | says nothing for that long after 10 deltas (before the first without \`@\`) |
 | \`times=2\` | \`fail\` and \`silence\` happen on the first two attempts (1 by default) |
 | \`stop=max_tokens\` | the stop reason: ${Object.keys(STOPS).join(', ')} |
+| \`tool=clock:{}\` | calls that tool with those arguments (raw JSON without blanks; \`{}\` when left out) before it answers; several in one step |
+| \`steps=3\` | calls them in each of the first three steps (1 by default) |
 | \`help\` | this table |
 
 \`deltas\`, \`words\` and \`say\` exclude each other. Durations are \`5ms\`, \`2s\`, \`1m\` or plain milliseconds.
@@ -174,11 +184,25 @@ const READERS: ReadonlyMap<string, Reader> = new Map<string, Reader>([
   ],
   ['times', (value) => mapped(parseCount(value, 1_000_000), (times) => ({ times }))],
   ['retry-after', (value) => mapped(parseDurationMs(value), (retryAfterMs) => ({ retryAfterMs }))],
+  [
+    'tool',
+    (value, script) => {
+      const call = parseCall(value);
+      return call === null ? null : { tools: [...script.tools, call] };
+    },
+  ],
+  ['steps', (value) => mapped(parseCount(value, STEPS_MAX), (steps) => ({ steps }))],
   ['stop', (value) => (isKey(STOPS, value) ? { stop: value } : null)],
 ]);
 
 function mapped<T, R>(value: T | null, map: (value: T) => R | null): R | null {
   return value === null ? null : map(value);
+}
+
+/** `name` or `name:arguments`; what stands there goes to the tool as it is, so that bad arguments can be tried too. */
+function parseCall(value: string): ScriptedCall | null {
+  const match = /^([\w-]{1,64})(?::(.*))?$/u.exec(value);
+  return match === null ? null : { name: match[1] ?? '', args: match[2] ?? '{}' };
 }
 
 function isKey<K extends string>(record: Readonly<Record<K, true>>, key: string): key is K {

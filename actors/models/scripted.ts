@@ -16,8 +16,8 @@ import type {
   ModelRequest,
   StepSink,
 } from '../ports.ts';
-import { askedIn, continueReply } from './script-continuation.ts';
-import type { PaceMs, Script } from './script-directives.ts';
+import { type Asked, askedIn, continueReply } from './script-continuation.ts';
+import type { PaceMs, Script, ScriptedCall } from './script-directives.ts';
 import { type ScriptedReply, scriptedReply } from './script-text.ts';
 import { hashText, seeded } from './seeded.ts';
 
@@ -44,16 +44,28 @@ export function scriptedModel(options: ScriptedOptions): ModelClient {
       if (contextWindow !== null && tokens(promptChars(request)) > contextWindow) {
         return Promise.resolve(failedBefore('context_overflow'));
       }
-      const { prompt, said } = askedIn(request.items);
+      const asked = askedIn(request.items);
       const fraction = seeded((options.seed ?? 0) ^ hashText(request.attempt));
       const performance = new Performance({ clock: options.clock, request, sink, signal, fraction });
-      return performance.play(continueReply(scriptedReply(prompt), said));
+      return performance.play(continueReply(stepReply(asked, request), asked.said));
     },
   };
 }
 
 function failedBefore(kind: ModelErrorKind): AttemptResult {
   return { outcome: 'failed', error: scriptedError(kind, null), provider: null, usage: null };
+}
+
+type StepReply = ScriptedReply & { readonly calls: readonly ScriptedCall[] };
+
+/** Calls as long as the script has steps that call, then the answer, which says what the tools gave. */
+function stepReply({ prompt, results, toolSteps }: Asked, request: ModelRequest): StepReply {
+  const reply = scriptedReply(prompt);
+  const { tools, steps, body } = reply.script;
+  const callsNow = tools.length > 0 && toolSteps < steps && request.toolChoice === 'auto';
+  if (callsNow) return { ...reply, text: body.kind === 'answer' ? [] : reply.text, calls: tools };
+  const given = body.kind === 'answer' ? results.map(({ status, text }) => `- ${status}: ${text.slice(0, 200)}\n`) : [];
+  return { ...reply, text: [...given, ...reply.text], calls: [] };
 }
 
 type Stage = {
@@ -76,7 +88,7 @@ class Performance {
     this.#inputTokens = tokens(promptChars(stage.request));
   }
 
-  async play({ script, reasoning, text }: ScriptedReply): Promise<AttemptResult> {
+  async play({ script, reasoning, text, calls }: StepReply): Promise<AttemptResult> {
     const { sink } = this.#stage;
     const first = await this.#incident(script);
     if (first !== null) return first;
@@ -97,9 +109,20 @@ class Performance {
       sink.blockEnd(index);
       index += 1;
     }
+    for (const [i, { name, args }] of calls.entries()) {
+      // Unique in the chat, and the same whenever the attempt is played again.
+      sink.blockStart(index, 'tool_call', { call: `call_${this.#stage.request.attempt.slice(-12)}_${i}`, name });
+      if (args !== '') {
+        const end = await this.#delta(script, index, args);
+        if (end !== null) return end;
+      }
+      sink.blockEnd(index);
+      index += 1;
+    }
     const usage = this.#usage('exact');
     sink.usage(usage);
-    return { outcome: 'completed', stopReason: script.stop, provider: null, usage, requestId: null };
+    const stopReason = calls.length > 0 && script.stop === 'end_turn' ? 'tool_use' : script.stop;
+    return { outcome: 'completed', stopReason, provider: null, usage, requestId: null };
   }
 
   /** One delta and what happens after it; an end of the attempt, or null to go on. */

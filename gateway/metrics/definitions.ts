@@ -174,6 +174,14 @@ export const METRICS = [
   gauge('parley_mailbox_tasks', 'Tasks that wait in actors, over all chats.', ({ actors }) => actors.mailboxTasks),
   gauge('parley_mailbox_max_tasks', 'Tasks that wait in the actor with most.', ({ actors }) => actors.mailboxTasksMax),
   counterBy('parley_turns_total', 'Turns that ended, by outcome.', 'outcome', ({ chats }) => chats.turns.counts),
+  counterBy(
+    'parley_tool_calls_total',
+    'Calls of tools that were settled, by status.',
+    'status',
+    ({ chats }) => chats.calls.counts,
+  ),
+  gauge('parley_tools_running', 'Calls of tools that run.', ({ actors }) => actors.toolsRunning),
+  gauge('parley_tools_waiting', 'Calls of tools that wait in line for a place.', ({ actors }) => actors.toolsWaiting),
   counter('parley_journal_packs_total', 'Saved packs of streamed text.', ({ chats }) => chats.journalPacks),
   // ------------------------------------------------------------------------------------------- models
   {

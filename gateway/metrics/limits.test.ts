@@ -38,6 +38,13 @@ const WIRE: Readonly<Record<keyof typeof LIMITS, Seen>> = {
   labelValueBytes: 'hit',
   systemPromptChars: 'hit',
   partsPerMessage: 'hit',
+  clientTools: 'hit',
+  toolNameBytes: 'hit',
+  toolDescriptionBytes: 'hit',
+  toolSchemaBytes: 'hit',
+  toolsBytes: 'hit',
+  // What is longer is cut, and says so where it is read.
+  toolOutputBytes: 'none',
   queuedMessages: 'hit',
   queuedBytes: 'hit',
   queueHoldMs: 'hit',
@@ -70,6 +77,8 @@ const CHAT: Readonly<Record<keyof typeof CHAT_LIMITS, Seen>> = {
   commitTries: 'hit',
   commitRetryBaseMs: 'none',
   commitRetryCeilingMs: 'none',
+  // The calls beyond are answered with an error, which is counted.
+  callsPerStep: 'parley_tool_calls_total',
   recoveriesMax: 'hit',
   cachedReads: 'none',
 };

@@ -20,7 +20,7 @@ const database = {
 
 /** The metrics of a node that does nothing. */
 function idle(config: MetricsParts['config']): Metrics {
-  const waiting = { activationsWaiting: 0, revivals: 0 };
+  const waiting = { activationsWaiting: 0, revivals: 0, toolsRunning: 0, toolsWaiting: 0 };
   return new Metrics({
     config,
     gateway: { counts: new GatewayCounts(), registry: new SessionRegistry(new Owners(testConfig())), unfinished: 0 },

@@ -24,6 +24,7 @@ import { MemoryStore } from '../sim/memory-store.ts';
 import { MemoryTables } from '../sim/memory-tables.ts';
 import { SimRandom } from '../sim/random.ts';
 import { QUIET } from './stage.ts';
+import { builtinTools } from '../support/tools.ts';
 
 const START_MS = Date.UTC(2026, 0, 1);
 export const ADA: Principal = { owner: 'ada' as OwnerId, role: 'member', groups: [] };
@@ -49,6 +50,7 @@ export class StageNode {
       random: new SimRandom(id.charCodeAt(0)),
       store,
       models,
+      tools: builtinTools({ clock, random: new SimRandom(id.charCodeAt(0)), log: QUIET }),
       settings: { ...CHAT_DEFAULTS, mergeWindowMs: 0, silenceTimeoutMs: 0 },
       log: QUIET,
       host: HOST_DEFAULTS,

@@ -19,7 +19,7 @@ test('[trace] the span of a request ends though the adapter rejects', async () =
       };
     },
   };
-  const stage = new Stage(undefined, undefined, QUIET, tracer);
+  const stage = new Stage(undefined, undefined, QUIET, { tracer });
   await stage.send(await stage.create(), 'hello');
   await stage.settle();
   expect([...open]).toEqual(['attempt', 'request']);

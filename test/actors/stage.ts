@@ -3,7 +3,7 @@
 import { NO_TRACER, type Tracer } from '../../actors/tracing.ts';
 import { NodeChatHost } from '../../actors/host/chat-host.ts';
 import { HOST_DEFAULTS } from '../../actors/host/settings.ts';
-import { CHAT_DEFAULTS } from '../../actors/chat/settings.ts';
+import { CHAT_DEFAULTS, type ChatSettings } from '../../actors/chat/settings.ts';
 import type { Attached, Follower } from '../../actors/host/api.ts';
 import type {
   AttemptResult,
@@ -14,9 +14,11 @@ import type {
   ModelRequest,
   Principal,
   StepSink,
+  StopReason,
 } from '../../actors/ports.ts';
 import { must } from '../../protocol/assert.ts';
 import { decodeBody, decodeServerMessage, encodeArgs } from '../../protocol/codec.ts';
+import type { Busy } from '../../protocol/content.ts';
 import type { PositionedEvent } from '../../protocol/events.ts';
 import type { Args } from '../../protocol/frames.ts';
 import {
@@ -29,6 +31,8 @@ import {
   type OwnerId,
 } from '../../protocol/ids.ts';
 import type { Position } from '../../protocol/position.ts';
+import { builtinTools } from '../support/tools.ts';
+import type { ToolRunner } from '../../actors/tool-ports.ts';
 import { settle, SimClock } from '../sim/clock.ts';
 import { MemoryStore } from '../sim/memory-store.ts';
 import { MemoryTables } from '../sim/memory-tables.ts';
@@ -44,7 +48,9 @@ export type PlayedAttempt = {
   readonly request: ModelRequest;
   readonly sink: StepSink;
   readonly signal: AbortSignal;
-  complete(): void;
+  complete(stopReason?: StopReason): void;
+  /** Calls these tools, `[name, arguments]` each, and hands over to them. The ids are `c0`, `c1`, … and `2c0`, … in the next one. */
+  call(...calls: readonly (readonly [string, string])[]): void;
   fail(kind: ModelErrorKind): void;
   abort(): void;
   /** Against its port: an adapter never rejects. */
@@ -56,7 +62,7 @@ export type Answer = { readonly ok: boolean; readonly body: unknown };
 
 export class Stage {
   readonly clock = new SimClock(START_MS);
-  readonly random = new SimRandom(1);
+  readonly random: SimRandom;
   readonly tables: MemoryTables;
   readonly attempts: PlayedAttempt[] = [];
   /** Whose feed has moved, once per commit that moved it. */
@@ -69,6 +75,7 @@ export class Stage {
   contextWindow: number | null = null;
   /** The calls of the store that wait until the test lets them go on; null: none waits. */
   readonly store: ChatStore;
+  readonly tools: ToolRunner;
   readonly host: NodeChatHost;
 
   /** `tables` of another stage: its node is dead then. */
@@ -76,10 +83,13 @@ export class Stage {
     tables = new MemoryTables(),
     wrap: (store: ChatStore) => ChatStore = (store) => store,
     log = LOG,
-    tracer: Tracer = NO_TRACER,
+    { tracer = NO_TRACER, settings = {} }: { tracer?: Tracer; settings?: Partial<ChatSettings> } = {},
   ) {
     this.tables = tables;
     for (const { ownerNode } of tables.chats.values()) if (ownerNode !== null) tables.deadNodes.add(ownerNode);
+    // Each node draws ids of its own.
+    this.random = new SimRandom(1 + tables.deadNodes.size);
+    this.tools = builtinTools({ clock: this.clock, random: this.random, log });
     const node = uuidV7<NodeId>(START_MS, new SimRandom(tables.deadNodes.size).bytes(10));
     this.store = wrap(new MemoryStore(tables, node));
     this.host = new NodeChatHost({
@@ -87,12 +97,13 @@ export class Stage {
       clock: this.clock,
       random: this.random,
       store: this.store,
+      tools: this.tools,
       models: {
         defaultId: 'm',
         find: (id) => ((id === 'm' || id === 'n') && this.isSetUp ? this.#binding(id) : null),
         list: () => [],
       },
-      settings: { ...CHAT_DEFAULTS, mergeWindowMs: 0, silenceTimeoutMs: 5_000 },
+      settings: { ...CHAT_DEFAULTS, mergeWindowMs: 0, silenceTimeoutMs: 5_000, ...settings },
       log,
       host: HOST_DEFAULTS,
       onFed: (owner) => this.fed.push(owner),
@@ -115,8 +126,8 @@ export class Stage {
     return must(uuidFromBytes<ChatId>(chat.id), 'a chat has an id of 16 bytes');
   }
 
-  send(chat: ChatId, text: string): Promise<Answer> {
-    return this.command('chat.send', { chat: uuidToBytes(chat), content: [{ type: 'text', text }] });
+  send(chat: ChatId, text: string, busy: Busy = 'queue'): Promise<Answer> {
+    return this.command('chat.send', { chat: uuidToBytes(chat), content: [{ type: 'text', text }], busy });
   }
 
   on(chat: ChatId, name: 'archive' | 'unarchive'): Promise<Answer> {
@@ -141,7 +152,9 @@ export class Stage {
     return {
       client: {
         stream: (request, sink, signal) =>
-          new Promise((resolve) => this.attempts.push(playedAttempt({ request, sink, signal, resolve }))),
+          new Promise((resolve) =>
+            this.attempts.push(playedAttempt({ request, sink, signal, number: this.attempts.length + 1, resolve })),
+          ),
         cancel: (ref) => void this.cancelled.push(ref),
       },
       provider: 'test',
@@ -158,15 +171,26 @@ function playedAttempt(parts: {
   readonly request: ModelRequest;
   readonly sink: StepSink;
   readonly signal: AbortSignal;
+  /** From 1: ids of calls are unique in their chat. */
+  readonly number: number;
   readonly resolve: (result: AttemptResult | Promise<never>) => void;
 }): PlayedAttempt {
-  const { request, sink, signal, resolve } = parts;
+  const { request, sink, signal, number, resolve } = parts;
+  const complete = (stopReason: StopReason = 'end_turn'): void =>
+    resolve({ outcome: 'completed', stopReason, provider: null, usage: USAGE, requestId: null });
   return {
     request,
     sink,
     signal,
-    complete: () =>
-      resolve({ outcome: 'completed', stopReason: 'end_turn', provider: null, usage: USAGE, requestId: null }),
+    complete,
+    call: (...calls) => {
+      for (const [index, [name, args]] of calls.entries()) {
+        sink.blockStart(index, 'tool_call', { call: `${number === 1 ? '' : number}c${index}`, name });
+        sink.blockDelta(index, args);
+        sink.blockEnd(index);
+      }
+      complete('tool_use');
+    },
     fail: (kind) => {
       const error = { kind, status: null, requestId: null, detail: 'played', retryAfterMs: null };
       resolve({ outcome: 'failed', error, provider: null, usage: null });
@@ -195,7 +219,7 @@ export const QUIET: Log = {
 
 const LOG: Log = {
   error: (message, fields) => {
-    throw new Error(`${message} ${JSON.stringify(fields)}`);
+    throw new Error(`${message} ${JSON.stringify(fields)}`, { cause: fields?.['error'] });
   },
   warn: () => undefined,
   info: () => undefined,

@@ -20,6 +20,7 @@ function setUp() {
     chat: EXAMPLE_CHAT,
     queue: [],
     turn,
+    calls: [],
     evictions: new Tally(),
   });
   const calls: string[] = [];

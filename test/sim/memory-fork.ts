@@ -24,7 +24,7 @@ export function fork(tables: MemoryTables, { fork: wanted, command, reply }: For
   const messages = source.messages
     .filter(({ number, left }) => number <= last && left === undefined)
     .map((message, i) => copyOf(message, i + 1));
-  const { chat, systemPrompt, fixedSystem, promptModel, titleSource } = source;
+  const { chat, systemPrompt, fixedSystem, promptModel, titleSource, clientTools, toolsHash } = source;
   const made: Chat = {
     ...chat,
     id,
@@ -40,7 +40,7 @@ export function fork(tables: MemoryTables, { fork: wanted, command, reply }: For
   };
   const encoded = reply(made, messages.length);
   const numbers = { nextNumber: messages.length + 1, readNumber: messages.length };
-  const kept = { systemPrompt, fixedSystem, promptModel };
+  const kept = { systemPrompt, fixedSystem, promptModel, clientTools, toolsHash };
   const named = wanted.title === null ? titleSource : ('user' as const);
   const row: ChatRow = {
     ...emptyRow(),

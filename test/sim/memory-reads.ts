@@ -66,9 +66,7 @@ export function part(row: ChatRow | undefined, number: number, index: number): s
 
 export function prompt(row: ChatRow | undefined): readonly PromptItem[] {
   return promptRows(row).flatMap(({ role, parts, provider, number }) =>
-    role === 'user' || role === 'assistant'
-      ? [{ role, parts, provider: number >= (row?.reasoningFrom ?? 0) ? provider : null }]
-      : [],
+    role === 'system' ? [] : [{ role, parts, provider: number >= (row?.reasoningFrom ?? 0) ? provider : null }],
   );
 }
 

@@ -2,6 +2,7 @@
 
 import type { CommandRow, NewMessage, TitleSource } from '../../actors/ports.ts';
 import type { AttemptOpening, AttemptSettlement, JournalPack, TurnRecord } from '../../actors/turn-ports.ts';
+import type { CallRow, ToolSpec } from '../../actors/tool-ports.ts';
 import type { Chat, QueuedMessage } from '../../protocol/content.ts';
 import type { ChatId, CommandId, Epoch, NodeId, OwnerId } from '../../protocol/ids.ts';
 import type { Position } from '../../protocol/position.ts';
@@ -11,6 +12,11 @@ export type ChatRow = {
   readonly createCommand: CommandId;
   readonly systemPrompt: string | null;
   fixedSystem: readonly string[] | null;
+  readonly clientTools: readonly ToolSpec[];
+  allowed: readonly string[];
+  toolsHash: string | null;
+  /** By `turn step index`. */
+  readonly calls: Map<string, CallRow>;
   turn: TurnRecord | null;
   nextNumber: number;
   readNumber: number;

@@ -47,6 +47,10 @@ export function commit(tables: MemoryTables, intent: CommitIntent): CommitResult
     const attempt = tables.attempts.get(settlement.id);
     if (attempt?.chat === intent.chat && attempt.settlement === null) attempt.settlement = settlement;
   }
+  for (const call of intent.calls ?? []) {
+    const key = `${call.turn} ${call.step} ${call.index}`;
+    if (row.calls.get(key)?.state !== 'settled') row.calls.set(key, call);
+  }
   row.journal = [...(intent.clearJournal ? [] : row.journal), ...intent.journal];
   if (intent.retract !== null) {
     const { epoch, seq } = intent.retract;
@@ -101,6 +105,8 @@ function applyPatch(row: ChatRow, patch: ChatPatch): void {
   };
   if (turn !== undefined) row.turn = turn;
   if (fixedSystem !== undefined) row.fixedSystem = fixedSystem;
+  if (patch.allowed !== undefined) row.allowed = patch.allowed;
+  if (patch.toolsHash !== undefined) row.toolsHash = patch.toolsHash;
   if (nextNumber !== undefined) row.nextNumber = nextNumber;
   if (readNumber !== undefined) row.readNumber = Math.max(row.readNumber, readNumber);
   if (wakeAtMs !== undefined) row.wakeAtMs = wakeAtMs;
@@ -139,6 +145,10 @@ function recordOf(tables: MemoryTables, row: ChatRow, sealed: Position | null, c
     chat,
     systemPrompt,
     fixedSystem,
+    clientTools: row.clientTools,
+    allowed: row.allowed,
+    toolsHash: row.toolsHash,
+    calls: [...row.calls.values()].filter((call) => call.state !== 'settled' && call.turn === turn?.id),
     epoch,
     sealed,
     nextNumber,
@@ -202,7 +212,8 @@ export function create(tables: MemoryTables, { chat, command, reply }: Creation)
   };
   const encoded = reply(created);
   const titleSource = title === null ? null : ('user' as const);
-  const row = { ...emptyRow(), chat: created, createCommand: command.id, systemPrompt, titleSource };
+  const clientTools = chat.clientTools ?? [];
+  const row = { ...emptyRow(), chat: created, createCommand: command.id, systemPrompt, titleSource, clientTools };
   tables.chats.set(id, row);
   saveCommand(tables, null, { ...command, reply: encoded });
   feed(tables, row);
@@ -216,6 +227,9 @@ export function emptyRow(): Omit<ChatRow, 'chat' | 'createCommand' | 'systemProm
 
 const EMPTY_ROW = {
   fixedSystem: null,
+  clientTools: [],
+  allowed: [],
+  toolsHash: null,
   turn: null,
   nextNumber: 1,
   readNumber: 0,
@@ -229,8 +243,8 @@ const EMPTY_ROW = {
   wakeAtMs: null,
 } as const;
 
-function freshLists(): Pick<ChatRow, 'messages' | 'queue' | 'journal' | 'retractions'> {
-  return { messages: [], queue: [], journal: [], retractions: new Map() };
+function freshLists(): Pick<ChatRow, 'messages' | 'queue' | 'journal' | 'retractions' | 'calls'> {
+  return { messages: [], queue: [], journal: [], retractions: new Map(), calls: new Map() };
 }
 
 /** What stands in the way of an archive: a turn that runs, waits for a client or is being stopped. */

@@ -2,6 +2,7 @@
 // model. Killing it drops all of that at once, as a power cut does.
 
 import type { ChatHost } from '../../actors/host/api.ts';
+import { builtinTools } from '../support/tools.ts';
 import { NO_TRACER } from '../../actors/tracing.ts';
 import { NodeChatHost } from '../../actors/host/chat-host.ts';
 import { HOST_DEFAULTS } from '../../actors/host/settings.ts';
@@ -138,6 +139,7 @@ export class SimNode implements Server {
       clock: this.#clock,
       random: random.fork(),
       store: nodeStore,
+      tools: builtinTools({ clock: this.#clock, random: random.fork(), log }),
       models: simModels({ clock: this.#clock, random: random.fork(), faults, provider }),
       settings: settings.chat,
       log,

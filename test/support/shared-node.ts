@@ -18,6 +18,7 @@ import { Owners } from '../../gateway/shares.ts';
 import { SystemClock, systemRandom as random } from '../../gateway/system-ports.ts';
 import { assert, must } from '../../protocol/assert.ts';
 import { type NodeId, uuidV7 } from '../../protocol/ids.ts';
+import { builtinTools } from './tools.ts';
 import { openStore } from '../../storage/store.ts';
 
 const read = readConfig(['--port', '0']);
@@ -38,6 +39,7 @@ const inner = new NodeChatHost({
   random,
   store: database.store,
   models: catalogue.catalogue,
+  tools: builtinTools({ clock, random, log: logger }),
   settings: CHAT_DEFAULTS,
   host: HOST_DEFAULTS,
   log: logger,

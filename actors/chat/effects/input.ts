@@ -5,12 +5,14 @@ import type { TextPart } from '../../../protocol/content.ts';
 import type { CommandId, OwnerId } from '../../../protocol/ids.ts';
 import type { Position } from '../../../protocol/position.ts';
 import type { TraceParent } from '../../../protocol/trace-parent.ts';
-import type { Random } from '../../ports.ts';
+import type { Random, ModelDirectory } from '../../ports.ts';
 import type { TurnRecord } from '../../turn-ports.ts';
 import type { Draft } from '../draft.ts';
 import type { EndedAttempt } from '../ended-attempt.ts';
 import type { Queue } from '../queue.ts';
 import type { Recovered } from '../recovery.ts';
+import type { ChatSettings } from '../settings.ts';
+import type { CallPlan } from '../tool-calls.ts';
 
 export type SendInput = {
   readonly id: CommandId;
@@ -36,6 +38,13 @@ export type EffectInput = {
   /** The queue as somebody wants it, and until when one of it is held for that one. */
   readonly queueChange: { readonly queue: Queue; readonly heldUntilMs: number | null } | null;
   readonly recovered: Recovered | null;
+  /** What becomes of the calls of the step; null: nothing. */
+  readonly plan: CallPlan | null;
+  /** The tool that the owner allows for good. */
+  readonly always: string | null;
+  readonly settings: Pick<ChatSettings, 'stepsMax'>;
+  /** Of the tools that requests have now. */
+  readonly toolsHash: string;
 };
 
 /** What most transitions draw from nothing of. */
@@ -44,9 +53,29 @@ export const NO_INPUT = {
   trace: null,
   ended: null,
   recovered: null,
+  plan: null,
+  always: null,
   rewindFrom: null,
   queueChange: null,
 } as const;
+
+/** What is the same for every effect of an actor. */
+export function constantInput(
+  {
+    random,
+    settings,
+    models,
+  }: { readonly random: Random; readonly settings: ChatSettings; readonly models: ModelDirectory },
+  toolsHash: string,
+): Pick<EffectInput, 'random' | 'deploymentPrompt' | 'providerOf' | 'settings' | 'toolsHash'> {
+  return {
+    random,
+    settings,
+    toolsHash,
+    deploymentPrompt: settings.deploymentPrompt,
+    providerOf: (model) => models.find(model)?.provider ?? 'none',
+  };
+}
 
 /** Adds to the draft and does nothing else. */
 export type Effect = (draft: Draft, input: EffectInput) => void;

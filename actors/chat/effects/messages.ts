@@ -53,7 +53,7 @@ type Kept = {
 
 /** The assistant's message of the step; nothing when it said nothing. */
 export function keepMessage(draft: Draft, kept: Kept): void {
-  const { result, usage, costMicros } = endedOf(kept.input);
+  const { result, usage, costMicros, dropped } = endedOf(kept.input);
   draft.clearJournal = true;
   if (kept.parts.length === 0) return;
   // What an interrupted step goes into prompts as is fixed here, once: the text that was shown, and none of the
@@ -62,7 +62,7 @@ export function keepMessage(draft: Draft, kept: Kept): void {
     parts: kept.parts,
     interrupted: kept.interrupted,
     visibility: kept.visibility,
-    provider: kept.interrupted ? null : result.provider,
+    provider: kept.interrupted || dropped ? null : result.provider,
     usage,
     costMicros,
   });

@@ -16,6 +16,10 @@ export const QUEUE_EFFECTS = {
   enqueue(draft, input) {
     enqueue(draft, sendOf(input), 'last');
   },
+  /** In front of what waits for a turn of its own, behind those that steer already. */
+  enqueueSteer(draft, input) {
+    enqueue(draft, sendOf(input), 'steer');
+  },
   enqueueFirst(draft, input) {
     enqueue(draft, sendOf(input), 'first');
   },
@@ -66,17 +70,40 @@ export const QUEUE_EFFECTS = {
   },
 } satisfies Partial<Record<EffectName, Effect>>;
 
-function enqueue(draft: Draft, send: SendInput, place: 'first' | 'last'): void {
+/** Those that steer go into the turn, before its next request. */
+export function deliverSteered(draft: Draft): void {
+  // One that is being edited waits for its edit.
+  const isHeld = (item: QueuedItem): boolean => (item.held_until ?? 0) > draft.atMs;
+  const steered = draft.state.queue.filter((item) => item.steer === true && !isHeld(item));
+  if (steered.length === 0) return;
+  const queue = draft.state.queue.filter((item) => !steered.includes(item));
+  draft.change({ queue });
+  draft.push({ kind: 'queue', queue });
+  for (const item of steered) acceptMessage(draft, item);
+}
+
+type Place = 'first' | 'steer' | 'last';
+
+function enqueue(draft: Draft, send: SendInput, place: Place): void {
   const { id, parts, sender, trace } = send;
-  const message: QueuedMessage = { id, parts, created_by: sender, created_at: draft.atMs };
+  const steer = place === 'steer' ? ({ steer: true } as const) : {};
+  const message: QueuedMessage = { id, parts, created_by: sender, created_at: draft.atMs, ...steer };
   const item: QueuedItem = trace === null ? message : { ...message, trace };
-  const queue = place === 'first' ? [item, ...draft.state.queue] : [...draft.state.queue, item];
   draft.requireUnarchived = true;
   setModel(draft, send.model);
+  const { queue: before } = draft.state;
+  const queue = place === 'last' ? [...before, item] : inFront(before, item);
   draft.change({ queue });
   const position = draft.push({ kind: 'queue', queue });
+  const turn = place === 'steer' ? (draft.state.turn?.id ?? send.id) : send.id;
   draft.reply = {
     ok: true,
-    result: { outcome: 'queued', turn: uuidToBytes(send.id), position: wirePosition(position) },
+    result: { outcome: 'queued', turn: uuidToBytes(turn), position: wirePosition(position) },
   };
+}
+
+/** In front of what waits; one that steers behind those that steer already. */
+function inFront(queue: readonly QueuedItem[], item: QueuedItem): readonly QueuedItem[] {
+  const steered = item.steer === true ? queue.filter((one) => one.steer === true) : [];
+  return [...steered, item, ...queue.filter((one) => !steered.includes(one))];
 }

@@ -7,6 +7,7 @@ import { RECOVERY_NOTE } from '../prompt.ts';
 import type { Recovered } from '../recovery.ts';
 import { resumeAttempt } from '../resume.ts';
 import { CHAT_LIMITS } from '../settings.ts';
+import { applyCalls } from './calls.ts';
 import { recoveredOf, turnOf, type Effect } from './input.ts';
 import { addReply, keepNote } from './messages.ts';
 import { endTurn } from './turn.ts';
@@ -21,14 +22,23 @@ export const RECOVERY_EFFECTS = {
     settleLost(draft, recovered);
     if (recovered.parts.length > 0) {
       keepRecovered(draft, recovered);
+      applyCalls(draft, input);
       keepNote(draft, input, RECOVERY_NOTE);
       draft.change({
+        calls: [],
         turn: { ...turn, step: turn.step + 1, attempt: 0, retry: null, recoveries: turn.recoveries + 1 },
       });
       return;
     }
     draft.change({ turn: { ...turn, retry: null, recoveries: turn.recoveries + 1 } });
     draft.push({ kind: 'step', type: 'reset', turn: turn.id, step: turn.step, attempt: turn.attempt });
+  },
+  /** The calls of the step go on where they were. Waiting on is no recovery: only what ran when the server went down is. */
+  recoverCalls(draft, input) {
+    const turn = turnOf(draft);
+    const hasRun = draft.state.calls.some(({ state }) => state === 'running');
+    if (hasRun) draft.change({ turn: { ...turn, recoveries: turn.recoveries + 1 } });
+    applyCalls(draft, input);
   },
   recoverText(draft, input) {
     const recovered = recoveredOf(input);

@@ -72,7 +72,15 @@ export const TURN_EFFECTS = {
   endTurn(draft, input) {
     const { result } = endedOf(input);
     const reason = result.outcome === 'completed' ? result.stopReason : 'end_turn';
-    const outcome = reason === 'refusal' ? 'refused' : reason === 'max_tokens' ? 'max_tokens' : 'completed';
+    const { limited } = turnOf(draft);
+    const outcome =
+      limited === true
+        ? 'step_limit'
+        : reason === 'refusal'
+          ? 'refused'
+          : reason === 'max_tokens'
+            ? 'max_tokens'
+            : 'completed';
     endTurn(draft, outcome, null);
   },
   endTurnStopped(draft) {
@@ -102,8 +110,7 @@ export function startTurn(draft: Draft, id: CommandId, trace: TraceParent | null
 
 function openAttempt(draft: Draft, input: EffectInput): void {
   askModel(draft);
-  const openedAt = draft.nextPosition();
-  const turn = { ...turnOf(draft), attempt: turnOf(draft).attempt + 1, retry: null, openedAt };
+  const turn = { ...turnOf(draft), attempt: turnOf(draft).attempt + 1, retry: null };
   const { id, step, attempt, model } = turn;
   const opening = {
     id: uuidV8<AttemptId>(draft.atMs, input.random.bytes(10)),
@@ -115,7 +122,11 @@ function openAttempt(draft: Draft, input: EffectInput): void {
     startedAtMs: draft.atMs,
   };
   draft.attemptsOpened.push(opening);
-  draft.change({ turn, attempt: opening });
+  if (draft.state.toolsHash !== input.toolsHash) {
+    if (draft.state.toolsHash !== null) draft.push({ kind: 'fork', reason: 'tools' });
+    draft.change({ toolsHash: input.toolsHash });
+  }
+  draft.change({ turn: { ...turn, openedAt: draft.nextPosition() }, attempt: opening });
   if (draft.state.fixedSystem === null) {
     draft.change({ fixedSystem: systemPrompt(input.deploymentPrompt, draft.state.systemPrompt) });
   }
@@ -153,7 +164,7 @@ export function endTurn(draft: Draft, outcome: TurnOutcome, error: ErrorBody | n
   const { id: turn } = turnOf(draft);
   draft.push({ kind: 'turn', type: 'ended', turn, outcome, error });
   draft.clearJournal = true;
-  draft.change({ turn: null, attempt: null });
+  draft.change({ turn: null, attempt: null, calls: [] });
   draft.changeChat({
     status: error === null ? 'waiting' : 'error',
     last_error: error,

@@ -92,6 +92,7 @@ function adapterLoop(reading: Reading, totals: Totals): () => Promise<void> {
       chat: { id: CHAT } as Chat,
       queue: [],
       turn: null,
+      calls: [],
       evictions: new Tally(EVICTION_LIMITS),
     });
     const turn = '018f0000-0000-7000-8000-000000000003' as TurnId;
