@@ -64,7 +64,9 @@ export class LiveView {
     this.#retry = { attempt, delay_ms: delayMs, at: atMs, error };
   }
 
-  #adopt({ turn: id, model, step, attempt, blocks, retry, usage, calls, actions }: LiveTurn): void {
+  /** All of it: what a copy left out, every snapshot that is made of it would lack. */
+  #adopt({ turn: id, model, step, attempt, blocks, retry, usage, calls, actions, ...none }: LiveTurn): void {
+    none satisfies Record<string, never>;
     this.#turn = { id, model, step, attempt };
     this.#blocks = blocks.map((block) => ({ ...block }));
     this.#retry = retry;

@@ -1,6 +1,7 @@
 // Chats across nodes, step by step: links that lose messages, owners that die or are late, gateways that are slow.
 
 import { describe, expect, test } from 'vitest';
+import { StreamLog } from '../../actors/chat/stream-log.ts';
 import { CLUSTER_LIMITS } from '../../actors/cluster/limits.ts';
 import { parseError } from '../../protocol/wire-content.ts';
 import { decodeBody } from '../../protocol/codec.ts';
@@ -63,6 +64,22 @@ describe('a mirror', () => {
     const piece = fresh.attached?.outcome === 'snapshot' ? fresh.attached.nextPiece() : null;
     expect(piece?.live).toEqual([[0, 0, 'ab']]);
     expect(owner.counts.messagesIn).toBe(calls);
+  });
+
+  test('[P2] it shows all that the owner shows of a turn: what one copy leaves out, every snapshot would lack', async () => {
+    const { stage, chat, owner, other } = await streaming();
+    stage.sink.blockDelta(0, 'é'.repeat(40_000));
+    stage.sink.blockStart(1, 'text');
+    await stage.settle();
+    // Anew, from the state: no event goes before it.
+    const [, far] = [await stage.until(owner.follow(chat)), stage.join()];
+    await stage.pass(1_000);
+    const there = await stage.until(far.follow(chat));
+    const here = await stage.until(owner.follow(chat));
+    const views = [here, there].map(({ log }) => (log instanceof StreamLog ? log.view.turn() : null));
+    expect(views[1]).toEqual(views[0]);
+    expect(views[1]?.blocks.map(({ bytes }) => bytes)).toEqual([80_001, 0]);
+    expect(other.counts.limits.get('openingBytes')).toBe(0);
   });
 
   test('[P1] a member sees no chat of another through it', async () => {
