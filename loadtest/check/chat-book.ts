@@ -56,8 +56,12 @@ export class ChatBook {
   /** An event that some client was sent. */
   onEvent(client: string, { position, event }: PositionedEvent): void {
     this.writers.onEvent(client, position, event);
-    if (event.kind !== 'step' || event.type !== 'reset') return;
-    this.#resets.push(attemptKey(event));
+    if (event.kind === 'step' && event.type === 'reset') this.onReset(event);
+  }
+
+  /** The attempt's text was taken back in order. */
+  onReset(attempt: Attempt): void {
+    this.#resets.push(attemptKey(attempt));
     if (this.#resets.length > RESETS_KEPT) this.#resets.shift();
   }
 

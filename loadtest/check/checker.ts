@@ -52,6 +52,8 @@ export class HistoryChecker {
         return this.#book(record.chat).commands.onAnswer(record);
       case 'attach':
         return this.#log(record).onAttach(record.cursor);
+      case 'detached':
+        return this.#log(record).onDetached();
       case 'frame':
         return this.#onFrame(record);
       case 'lost':
@@ -70,6 +72,8 @@ export class HistoryChecker {
         return this.#book(record.chat).writers.onWriter(record.epoch, record.node);
       case 'rows':
         return this.#book(record.chat).writers.onRows(record.places);
+      case 'reset':
+        return this.#book(record.chat).onReset(record);
       case 'fault':
         return this.#answers.onFault();
       case 'calm':
@@ -118,6 +122,7 @@ export class HistoryChecker {
 
   #onFresh({ chat, state }: HistoryRecord & { readonly type: 'fresh' }): void {
     for (const [client, log] of this.#book(chat).logs) {
+      if (!log.isAttached) continue;
       this.#looked.freshCompared += 1;
       const differs = difference(log.state, state);
       if (differs === null) continue;

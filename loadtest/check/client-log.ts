@@ -34,6 +34,8 @@ export class ClientLog {
   readonly #parts: ClientLogParts;
   #state: ChatState = EMPTY_CHAT_STATE;
   #following = false;
+  /** Nobody wants the chat: what still comes is dropped. */
+  #detached = false;
   /** Where the server resumed and nothing has fitted since: the client may give its cursor up. */
   #resumedAt: Position | null = null;
   /** Of the snapshot that is being staged. */
@@ -47,10 +49,20 @@ export class ClientLog {
     return this.#state;
   }
 
+  get isAttached(): boolean {
+    return !this.#detached;
+  }
+
+  onDetached(): void {
+    this.onLost();
+    this.#detached = true;
+  }
+
   /** The client asks to follow the chat from `cursor`, which must be where it stands. */
   onAttach(cursor: Position | null): void {
     const { position } = this.#state;
     this.#following = false;
+    this.#detached = false;
     if (cursor === null) {
       const suspect = this.#resumedAt !== null;
       if (position !== null && !suspect) this.#fail('The client gave its cursor up for no reason.');
@@ -69,6 +81,7 @@ export class ClientLog {
   }
 
   onFrame(frame: ChatFrame): void {
+    if (this.#detached) return;
     switch (frame.op) {
       case 'event':
         return this.#onEvent(frame);

@@ -23,6 +23,8 @@ export class Commands {
   /** Titles in the order in which the log of any client has shown them, by client. */
   readonly #titles = new Map<string, string[]>();
 
+  readonly #asked = new Set<string>();
+
   constructor(looked: Looked, fail: (client: string | null, what: string) => void) {
     this.#looked = looked;
     this.#fail = fail;
@@ -31,6 +33,7 @@ export class Commands {
   onSent(sent: SentRecord): void {
     this.#looked.sent += 1;
     if (this.#all.has(sent.id)) return;
+    if (sent.title !== undefined) this.#asked.add(sent.title);
     this.#all.set(sent.id, { sent, state: 'open', ackedAt: Infinity, outcome: null, digest: '' });
   }
 
@@ -61,6 +64,8 @@ export class Commands {
 
   /** A client's log shows that title now. */
   onTitle(client: string, title: string): void {
+    // Only titles that somebody asked for are said to be given once.
+    if (!this.#asked.has(title)) return;
     const titles = this.#titles.get(client) ?? [];
     this.#titles.set(client, titles);
     if (titles.at(-1) === title) return;

@@ -45,6 +45,8 @@ export type HistoryRecord =
   | (ByClient & { readonly type: 'unknown'; readonly id: CommandId })
   /** What the client attaches with. */
   | (ByClient & { readonly type: 'attach'; readonly cursor: Position | null })
+  /** The client does not want the chat any more, until it attaches again. */
+  | (ByClient & { readonly type: 'detached' })
   /** Before the client handles it. */
   | (ByClient & { readonly type: 'frame'; readonly frame: ChatFrame })
   /** The connection is over; the client keeps its cursors. */
@@ -75,6 +77,14 @@ export type HistoryRecord =
   | { readonly type: 'attempt'; readonly chat: ChatId; readonly epoch: number; readonly node: string | null }
   /** Where storage holds the chat's messages: `[number, epoch, seq]`, ascending by number. */
   | { readonly type: 'rows'; readonly chat: ChatId; readonly places: readonly (readonly [number, number, number])[] }
+  /** The attempt's text was taken back in order, whether or not anybody was there to see it. */
+  | {
+      readonly type: 'reset';
+      readonly chat: ChatId;
+      readonly turn: string;
+      readonly step: number;
+      readonly attempt: number;
+    }
   | { readonly type: 'fault'; readonly at: number; readonly kind: string; readonly node: string | null }
   /** The faults have stopped: from here on every chat answers in time. */
   | { readonly type: 'calm'; readonly at: number };
@@ -87,6 +97,7 @@ const TYPES: Readonly<Record<RecordType, readonly string[]>> = {
   refused: ['at', 'client', 'chat', 'id', 'code'],
   unknown: ['at', 'client', 'chat', 'id'],
   attach: ['at', 'client', 'chat', 'cursor'],
+  detached: ['at', 'client', 'chat'],
   frame: ['at', 'client', 'chat', 'frame'],
   lost: ['at', 'client'],
   ended: ['at', 'client', 'chat', 'state'],
@@ -96,6 +107,7 @@ const TYPES: Readonly<Record<RecordType, readonly string[]>> = {
   owner: ['at', 'chat', 'epoch', 'node'],
   attempt: ['chat', 'epoch', 'node'],
   rows: ['chat', 'places'],
+  reset: ['chat', 'turn', 'step', 'attempt'],
   fault: ['at', 'kind', 'node'],
   calm: ['at'],
 };

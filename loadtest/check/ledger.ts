@@ -60,8 +60,8 @@ export class Ledger {
   /** What was shown as a message is what stands there. */
   #shown({ messages }: Seen): readonly LedgerFault[] {
     return this.#messages.flatMap((message) => {
-      const digest = messages.get(message.number);
-      if (digest === undefined || digest === messageDigest(message)) return [];
+      const [shown, stands] = [messages.get(message.number), messageDigest(message)];
+      if (shown === undefined || stands === null || shown === stands) return [];
       return [{ rule: 'd', client: null, what: `Message ${message.number} was shown with another content.` }];
     });
   }

@@ -19,6 +19,7 @@ import { commandKey, type MemoryTables } from './memory-tables.ts';
 import type { Run } from './background-model.ts';
 import type { SimClock } from './clock.ts';
 import type { Generated } from './generated.ts';
+import { SimHistory } from './history.ts';
 import { SlowReaderAudit } from './slow-reader-audit.ts';
 import type { Trace } from './trace.ts';
 
@@ -73,6 +74,7 @@ export class Audit {
   readonly generated = new Map<string, Generated>();
   readonly #trace: Trace;
   readonly slowReaders: SlowReaderAudit;
+  readonly history = new SimHistory();
   /** When the credential ends that a principal came with. */
   readonly #expiries = new WeakMap<Principal, number>();
   readonly #clock: SimClock;
@@ -163,7 +165,7 @@ export class Audit {
         }
         // With the decision to try again durable the attempt's text is void, even if the events never go out.
         const { turn } = intent.patch;
-        if (turn?.retry) this.#resets.set(attemptKey({ ...turn, turn: turn.id }), intent.epoch);
+        if (turn?.retry) this.#onReset(intent.chat, { ...turn, turn: turn.id }, intent.epoch);
         return result;
       },
       release: async (...args) => {
@@ -177,6 +179,12 @@ export class Audit {
         return result;
       },
     });
+  }
+
+  #onReset(chat: ChatId, attempt: Attempt, epoch: Epoch): void {
+    this.#resets.set(attemptKey(attempt), epoch);
+    const { turn, step } = attempt;
+    this.history.add({ type: 'reset', chat, turn, step, attempt: attempt.attempt });
   }
 
   // ------------------------------------------------------------------------------------------------ stream logs
@@ -208,7 +216,7 @@ export class Audit {
       this.fail('(e)', `a failed attempt is still shown while the next one is awaited at ${where}`);
     }
     if (event.kind === 'step' && event.type === 'reset') {
-      this.#resets.set(attemptKey(event), top.epoch);
+      this.#onReset(chat, event, top.epoch);
     }
     if (event.kind !== 'message') return;
     const row = this.tables.chats.get(chat)?.messages.find(({ number }) => number === event.message.number);

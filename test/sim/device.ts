@@ -6,7 +6,8 @@ import { decodeClientMessage } from '../../protocol/codec.ts';
 import type { Args, ClientFrame, ServerFrame } from '../../protocol/frames.ts';
 import type { Clock } from '../../actors/ports.ts';
 import type { ChatId, CommandId, OwnerId, TurnId } from '../../protocol/ids.ts';
-import { canonical, isSame } from '../../loadtest/check/canonical.ts';
+import { canonical, digestOf, isSame } from '../../loadtest/check/canonical.ts';
+import type { HistoryRecord } from '../../loadtest/check/history.ts';
 import { isPassing } from '../../loadtest/check/passing.ts';
 import type { Audit } from './audit.ts';
 import { ClientChecks } from './client-checks.ts';
@@ -53,6 +54,7 @@ export class Device {
   /** The frame that the client handles just now. */
   #handling: ServerFrame | null = null;
   isOpen = true;
+  #wasLive = false;
 
   constructor(options: DeviceOptions) {
     this.options = options;
@@ -70,8 +72,10 @@ export class Device {
         },
       }),
     });
+    this.client.onStatus(({ status }) => this.#onStatus(status === 'live'));
     this.client.onFrame((frame) => {
       this.#handling = frame;
+      this.#record(frame);
       for (const checks of this.#checks.values()) checks.onFrame(frame);
     });
     this.client.connect();
@@ -108,6 +112,11 @@ export class Device {
       this.#checks.set(chat, new ClientChecks(this.options.audit, handle, this.options.name));
     }
     return handle;
+  }
+
+  detach(chat: ChatId): void {
+    this.handle(chat).detach();
+    this.#add({ type: 'detached', chat });
   }
 
   get followed(): readonly ChatHandle[] {
@@ -184,6 +193,7 @@ export class Device {
     const known = sent.get(id);
     const record: Sent = known ?? { id, owner, name, chat, args, outcome: 'pending', result: null };
     sent.set(id, record);
+    if (chat !== null && name === 'chat.send') this.#add({ type: 'sent', chat, id, name });
     try {
       this.#acked(record, await this.client.command(name, args, { id }));
     } catch (error) {
@@ -200,6 +210,9 @@ export class Device {
     }
     record.outcome = 'acked';
     record.result = result;
+    const { chat, id, name } = record;
+    if (chat === null || name !== 'chat.send') return;
+    this.#add({ type: 'acked', chat, id, outcome: null, digest: digestOf(result) });
   }
 
   #failed(record: Sent, error: unknown): void {
@@ -214,6 +227,8 @@ export class Device {
       audit.fail('P3', `${record.name} ${record.id} was acknowledged, then refused: ${error.code}`);
     }
     record.outcome = 'refused';
+    const { chat, id, name } = record;
+    if (chat !== null && name === 'chat.send') this.#add({ type: 'refused', chat, id, code: error.code });
   }
 
   /** Sees what the client sends: with what it attaches, and why. */
@@ -226,6 +241,7 @@ export class Device {
 
   #onAttach({ chat, cursor }: ClientFrame & { readonly op: 'attach' }): void {
     const { audit, name } = this.options;
+    if (this.#checks.has(chat)) this.#add({ type: 'attach', chat, cursor });
     const { attachment, state } = this.client.chat(chat);
     if (attachment.status === 'offline' && cursor === null && state.position !== null) {
       audit.fail('P4', `${name} lost its connection, and gave its cursor in ${chat} up`);
@@ -236,4 +252,27 @@ export class Device {
     const isSilent = handling.op === 'heartbeat' && !handling.positions.some(([named]) => named === chat);
     if (!isSilent) audit.fail('P5', `${name} found a gap in ${chat} at ${canonical(handling)}`);
   }
+
+  #record(frame: ServerFrame): void {
+    if (!('chat' in frame) || !this.#checks.has(frame.chat)) return;
+    this.#add({ type: 'frame', chat: frame.chat, frame });
+  }
+
+  #onStatus(isLive: boolean): void {
+    const { audit, clock, name } = this.options;
+    if (this.#wasLive && !isLive) audit.history.add({ type: 'lost', at: clock.nowMs(), client: name });
+    this.#wasLive = isLive;
+  }
+
+  #add(record: OwnRecord): void {
+    const { audit, clock, name } = this.options;
+    audit.history.add({ ...record, at: clock.nowMs(), client: name });
+  }
 }
+
+/** What happens to a device with a chat; who and when is added. */
+type OwnRecord = DistributiveOmit<
+  Extract<HistoryRecord, { readonly client: string; readonly chat: ChatId }>,
+  'at' | 'client'
+>;
+type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;

@@ -167,7 +167,7 @@ function actOn(
       device.handle(chat).attach();
       return;
     case 'detach':
-      device.handle(chat).detach();
+      device.detach(chat);
       return;
     case 'page':
       // It may fail in any way; what it brings is checked like everything else that changes the state.

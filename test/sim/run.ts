@@ -129,8 +129,19 @@ async function checkAgreement(world: World): Promise<void> {
     if (!isCaughtUp(world)) return world.audit.fail('P4', `${chat} cannot be attached to: ${describeUnrest(world)}`);
     if (!(await resolveParts(world, chat))) return;
     compareStates(world, chat, fresh.handle(chat).state);
+    const following = world.devices.flatMap(({ options, followed }) =>
+      followed.filter(({ id }) => id === chat).map(({ state }) => [options.name, state] as const),
+    );
+    world.audit.history.end({
+      at: world.clock.nowMs(),
+      chat,
+      shown: following,
+      fresh: fresh.handle(chat).state,
+      rows: world.tables.chats.get(chat)?.messages ?? [],
+    });
     fresh.close();
   }
+  for (const what of world.audit.history.violations()) world.audit.fail('history', what);
   let listed = false;
   void checkLists(world).then(() => {
     listed = true;
