@@ -23,6 +23,7 @@ import {
 import { compactionPort } from './port-compaction.ts';
 import { feedPort } from './port-feed.ts';
 import { forkPort } from './port-fork.ts';
+import { callsPort } from './port-calls.ts';
 import { historyPort } from './port-history.ts';
 
 const STALE = { outcome: 'stale' };
@@ -36,6 +37,7 @@ export function portContract(store: () => ChatStore): void {
   readings(store);
   trees(store);
   historyPort(store);
+  callsPort(store);
   forkPort(store);
   feedPort(store);
   compactionPort(store);
