@@ -162,3 +162,71 @@ describe('renewing', () => {
     await lease.release();
   });
 });
+
+describe('among others', () => {
+  type Seen = { beats: (readonly string[])[]; heldAgain: number; lost: number; anew: string[] };
+
+  async function among(): Promise<{ readonly lease: NodeLease; readonly seen: Seen }> {
+    const seen: Seen = { beats: [], heldAgain: 0, lost: 0, anew: [] };
+    const watcher = {
+      onBeat: (others: readonly NodeId[]) => void seen.beats.push(others),
+      onHeldAgain: () => void (seen.heldAgain += 1),
+      onLost: () => void (seen.lost += 1),
+      onAnew: (id: NodeId) => void seen.anew.push(id),
+    };
+    const logger = createLogger('silent');
+    const onLost = (error: Error): void => void lost.push(error);
+    const lease = await NodeLease.take({ nodes, clock, random: systemRandom, logger, watcher, onLost });
+    return { lease, seen };
+  }
+
+  test('[§7] it starts beside one that lives; one that does not renew is marked dead when its time is up, not a beat later', async () => {
+    nodes.expiries.set('alive' as NodeId, Number.POSITIVE_INFINITY);
+    nodes.expiries.set('killed' as NodeId, clock.nowMs() + TTL_MS);
+    const { lease, seen } = await among();
+    await pass(TTL_MS - 100);
+    expect(seen.beats.at(-1)).toEqual(['alive', 'killed']);
+    await pass(200);
+    expect(seen.beats.at(-1)).toEqual(['alive']);
+    expect(nodes.renewals).toBeLessThanOrEqual(4);
+    await lease.release();
+    expect(clock.timers).toBe(0);
+  });
+
+  test('[P1] past its deadline it is late; renewed, it says so, and marks nobody dead for a TTL', async () => {
+    const { lease, seen } = await among();
+    nodes.reachable = false;
+    await pass(TTL_MS);
+    expect(lease.isLate).toBe(true);
+    // The database was away for all: the other is as late as this one.
+    nodes.expiries.set('late too' as NodeId, clock.nowMs() - 1);
+    nodes.reachable = true;
+    await pass(TTL_MS / 3);
+    expect([lease.isLate, seen.heldAgain]).toEqual([false, 1]);
+    expect(nodes.expiries.has('late too' as NodeId)).toBe(true);
+    await pass(TTL_MS + TTL_MS / 3);
+    expect(nodes.expiries.has('late too' as NodeId)).toBe(false);
+    await lease.release();
+  });
+
+  test('[P1] declared dead it drops what it has and registers anew, as another', async () => {
+    const { lease, seen } = await among();
+    const first = lease.id;
+    nodes.expiries.clear();
+    await pass(TTL_MS / 3 + 100);
+    expect(seen).toMatchObject({ lost: 1, anew: [lease.id] });
+    expect(lease.id).not.toBe(first);
+    expect([lease.isLate, lease.fault, lost]).toEqual([false, null, []]);
+    await pass(TTL_MS);
+    expect(nodes.expiries.has(lease.id)).toBe(true);
+    await lease.release();
+  });
+
+  test('[§7] its heartbeats are one statement for each third of a TTL, however many others there are', async () => {
+    for (let i = 0; i < 50; i++) nodes.expiries.set(`other ${i}` as NodeId, Number.POSITIVE_INFINITY);
+    const { lease } = await among();
+    await pass(10 * TTL_MS);
+    expect(nodes.renewals).toBe(30);
+    await lease.release();
+  });
+});
