@@ -401,7 +401,7 @@ export class NodeChatHost implements ChatHost {
       const due = await store.due(clock.nowMs(), HOST_LIMITS.dueBatch);
       if (due.outcome === 'unavailable' || this.#draining) return HOST_LIMITS.dueAgainMs;
       const fresh = due.value.filter((chat) => !this.#residents.has(chat) && !seen.has(chat));
-      if (fresh.length === 0) return this.#left.size > 0 ? HOST_LIMITS.dueAgainMs : HOST_LIMITS.dueEveryMs;
+      if (fresh.length === 0) return this.#left.size > 0 ? HOST_LIMITS.leftAgainMs : HOST_LIMITS.dueEveryMs;
       for (const chat of fresh) seen.add(chat);
       // Whoever should have it takes it up, at the same time; what is still there at the next look is anybody's.
       const mine = fresh.filter((chat) => isMine === undefined || leftBefore.has(chat) || isMine(chat));

@@ -32,4 +32,6 @@ export const HOST_LIMITS = {
   dueEveryMs: 30_000,
   /** Until the next scan when storage could not answer the last one. */
   dueAgainMs: 1_000,
+  /** Until anybody takes up what was left to the nodes that should have it: they may be starting, or on their way out. */
+  leftAgainMs: 150,
 } as const;

@@ -96,6 +96,7 @@ const HOST: Readonly<Record<keyof typeof HOST_LIMITS | keyof HostSettings, Seen>
   dueBatch: 'none',
   dueEveryMs: 'none',
   dueAgainMs: 'none',
+  leftAgainMs: 'none',
   residentMax: 'hit',
   passivateAfterMs: 'parley_actor_ends_total',
   drainMs: 'hit',
