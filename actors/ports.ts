@@ -121,6 +121,14 @@ export type PromptItem = {
   readonly provider: ProviderBlocks | null;
 };
 
+/** An item as storage has it. */
+export type LedgerItem = PromptItem & {
+  /** Of its message, or of the first of them. */
+  readonly number: number;
+  /** Who said it; null: a model, a tool or a note of ours. */
+  readonly sentBy: OwnerId | null;
+};
+
 /** `json` is a JSON array of the provider's content blocks, in UTF-8. */
 export type ProviderBlocks = { readonly provider: string; readonly json: Uint8Array };
 
@@ -382,7 +390,7 @@ export type ChatStore = {
   /** One part whole; null when there is none that the user may see. */
   part(chat: ChatId, number: number, part: number): Promise<Read<string | null>>;
   /** What the model may see, ascending, from the last message on that `startsPrompt`. */
-  prompt(chat: ChatId): Promise<Read<readonly PromptItem[]>>;
+  prompt(chat: ChatId): Promise<Read<readonly LedgerItem[]>>;
   /** The message of that number, or the last one that a user has sent; null when there is none, or not any more. */
   findMessage(chat: ChatId, which: number | 'last user'): Promise<Read<FoundMessage | null>>;
   /** Whether the model would see no message at all. */

@@ -5,6 +5,7 @@ import type { ErrorBody } from '../protocol/errors.ts';
 import type { AttemptId, TurnId } from '../protocol/ids.ts';
 import type { Position } from '../protocol/position.ts';
 import type { TraceParent } from '../protocol/trace-parent.ts';
+import type { CompactionRecord } from './chat/compaction/record.ts';
 
 /** What has to survive of the turn that runs. */
 export type TurnRecord = {
@@ -25,6 +26,10 @@ export type TurnRecord = {
   readonly limited?: true;
   /** Of the command that started it; absent when that was not traced. */
   readonly trace?: TraceParent;
+  /** The number of its first message, from which on none of the user's has an answer; absent: it has none. */
+  readonly from?: number;
+  /** Absent: nothing was to be compacted. */
+  readonly compaction?: CompactionRecord;
 };
 
 export type AttemptOpening = {

@@ -60,6 +60,7 @@ export const ERRORS = {
   model_bad_request: { retry: 'never', message: 'The model provider refuses the request.' },
   model_not_found: { retry: 'never', message: 'The model provider does not know the model.' },
   context_overflow: { retry: 'never', message: 'The chat is too long for the context window of the model.' },
+  nothing_to_compact: { retry: 'never', message: 'Nothing was said since the chat began or was last compacted.' },
   chat_crashed: {
     retry: 'later',
     message: 'The chat failed three times in a minute and sleeps until the next message.',

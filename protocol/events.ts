@@ -1,7 +1,7 @@
 // The events of a chat's log. Each has a position; a client's state is a pure function of the events up to it (P2).
 //
-// Every kind is idempotent: by replacement (chat, queue, message by number, turn, step, retry, usage) or by offset
-// (block, progress of a tool). That is what allows an event to cover a span of more than one position (SPEC.md §6).
+// Every kind is idempotent: by replacement (chat, queue, message by number, turn, step, retry, compaction, usage) or by
+// offset (block, progress of a tool). That is what allows an event to cover a span of more than one position (SPEC.md §6).
 
 import type {
   Action,
@@ -123,6 +123,31 @@ export type ToolEvent =
     };
 /** All calls that wait for somebody now. */
 export type ActionEvent = { readonly kind: 'action'; readonly actions: readonly Action[] };
+/**
+ * The chat is made smaller, so that it fits into the window of the model; in tokens, null where nobody knows. `ended`: the
+ * next request holds `left_tokens` of it, by estimate.
+ */
+export type CompactionEvent =
+  | {
+      readonly kind: 'compaction';
+      readonly type: 'started';
+      readonly turn: TurnId;
+      readonly source: CompactionSource;
+      readonly context_tokens: number | null;
+      readonly context_limit_tokens: number | null;
+    }
+  | {
+      readonly kind: 'compaction';
+      readonly type: 'ended';
+      readonly turn: TurnId;
+      readonly outcome: CompactionOutcome;
+      readonly context_tokens: number | null;
+      readonly left_tokens: number | null;
+    };
+/** Who asked: the threshold, a command, or a request that the provider refused as too long. */
+export type CompactionSource = 'automatic' | 'manual' | 'overflow';
+/** `compacted` to a summary, `cut` without one; `failed`: the chat is as it was. */
+export type CompactionOutcome = 'compacted' | 'cut' | 'failed';
 /** What an attempt has used, as far as its provider has said. */
 export type UsageEvent = {
   readonly kind: 'usage';
@@ -148,6 +173,7 @@ export type ChatEvent =
   | BlockEvent
   | ToolEvent
   | ActionEvent
+  | CompactionEvent
   | UsageEvent
   | ForkEvent;
 
@@ -173,7 +199,11 @@ export type LiveTurn = {
   readonly calls: readonly LiveCall[];
   /** Those of them that wait for somebody. */
   readonly actions: readonly Action[];
+  /** While the chat is made smaller; null: it is not. */
+  readonly compaction: LiveCompaction | null;
 };
+
+export type LiveCompaction = Omit<Extract<CompactionEvent, { type: 'started' }>, 'kind' | 'type' | 'turn'>;
 
 export type LiveCall = CallName & {
   /** What the tool has given so far; empty once it is settled: then its message says it. */

@@ -25,6 +25,7 @@ import {
   wireQueued,
   wireUsage,
 } from './wire-content.ts';
+import { parseCompaction, writeCompaction } from './wire-compaction.ts';
 import { parseActions, parseTool, wireAction, writeTool } from './wire-tools.ts';
 import { packValue, type FrameWriter } from './wire-writer.ts';
 
@@ -74,6 +75,8 @@ export function writePayload(out: FrameWriter, event: ChatEvent): void {
       return writeTool(out, event);
     case 'action':
       return out.raw(packValue(event.actions.map(wireAction)));
+    case 'compaction':
+      return writeCompaction(out, event);
     case 'fork':
       out.array(1);
       return out.text(event.reason);
@@ -165,6 +168,8 @@ export function parseEvent(kindNumber: number, payload: unknown): ChatEvent | nu
       return parseTool(payload);
     case 'action':
       return { kind, actions: parseActions(payload) };
+    case 'compaction':
+      return parseCompaction(payload);
     case 'fork': {
       const [reason] = asArray(payload, 'fork');
       // Whatever the reason of a later version is: the prompt is another one than it was.

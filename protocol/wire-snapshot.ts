@@ -5,6 +5,7 @@ import type { LiveBlock, LiveTurn } from './events.ts';
 import type { SnapshotHead, SnapshotPiece } from './frames.ts';
 import { uuidToBytes, type TurnId } from './ids.ts';
 import { parseBlockType } from './wire-parts.ts';
+import { parseLiveCompaction, wireLiveCompaction } from './wire-compaction.ts';
 import { parseActions, parseLiveCall, wireAction, wireLiveCall } from './wire-tools.ts';
 import type { Position } from './position.ts';
 import {
@@ -81,7 +82,7 @@ function parseHead(value: unknown): SnapshotHead {
 }
 
 function wireLive(live: LiveTurn): WireMap {
-  const { turn, model, step, attempt, blocks, retry, usage, calls, actions } = live;
+  const { turn, model, step, attempt, blocks, retry, usage, calls, actions, compaction } = live;
   return {
     turn: uuidToBytes(turn),
     model,
@@ -92,6 +93,7 @@ function wireLive(live: LiveTurn): WireMap {
     usage: usage === null ? null : wireUsage(usage),
     calls: calls.map(wireLiveCall),
     actions: actions.map(wireAction),
+    compaction: compaction === null ? null : wireLiveCompaction(compaction),
   };
 }
 
@@ -107,6 +109,7 @@ function parseLive(value: unknown): LiveTurn {
     usage: orNull(map['usage'], 'live.usage', parseUsage),
     calls: (orNull(map['calls'], 'live.calls', asArray) ?? []).map(parseLiveCall),
     actions: orNull(map['actions'], 'live.actions', parseActions) ?? [],
+    compaction: orNull(map['compaction'], 'live.compaction', parseLiveCompaction),
   };
 }
 

@@ -1,10 +1,10 @@
 // Messages as clients page through them, one part whole, and what the model may see. Rows that only the model may see
 // never leave the server; rows that an edit took out are gone for everybody.
 
-import type { ChatId } from '../protocol/ids.ts';
+import type { ChatId, OwnerId } from '../protocol/ids.ts';
 import type { Role } from '../protocol/content.ts';
 import type { FoundMessage, MessagePage, PageRange } from '../actors/history-ports.ts';
-import type { PromptItem, Read } from '../actors/ports.ts';
+import type { LedgerItem, Read } from '../actors/ports.ts';
 import { decodeContent } from './codec.ts';
 import type { Connections } from './connections.ts';
 import { UnreadableRow } from './errors.ts';
@@ -47,6 +47,8 @@ export function part(
 }
 
 type PromptRow = {
+  readonly number: number;
+  readonly created_by: OwnerId | null;
   readonly role: Role;
   readonly content: Uint8Array;
   readonly content_version: number;
@@ -55,10 +57,10 @@ type PromptRow = {
 };
 
 /** What the model may see, ascending. */
-export function prompt(connections: Connections, chat: ChatId): Promise<Read<readonly PromptItem[]>> {
+export function prompt(connections: Connections, chat: ChatId): Promise<Read<readonly LedgerItem[]>> {
   return connections.read(async (connection) => {
     const rows = await connection.query<PromptRow>({
-      text: `select m.role, m.content, m.content_version, m.provider,
+      text: `select m.number, m.created_by, m.role, m.content, m.content_version, m.provider,
           case when m.number >= c.reasoning_from then m.provider_blocks end as provider_blocks
         from messages m join chats c on c.id = m.chat
         where m.chat = $1::uuid and ${IN_PROMPT}
@@ -99,12 +101,14 @@ export function isPromptEmpty(connections: Connections, chat: ChatId): Promise<R
   });
 }
 
-function promptItem(row: PromptRow): PromptItem {
+function promptItem(row: PromptRow): LedgerItem {
   // Leaving one out would send another prompt than the one that was answered (P8).
   if (row.role === 'system') {
     throw new UnreadableRow(`a message of role ${row.role} has no place in a prompt of this version of Parley`);
   }
   return {
+    number: row.number,
+    sentBy: row.created_by,
     role: row.role,
     parts: decodeContent(row.content_version, row.content),
     provider:

@@ -13,6 +13,8 @@ import type { ResumedRun } from '../background-run.ts';
 import type { Follower } from '../host/api.ts';
 import type { AttemptResult, ChatRecord, CommandRow, Log, ModelBinding } from '../ports.ts';
 import { AttemptRun } from './attempt-run.ts';
+import { CompactionDriver } from './compaction/compaction-driver.ts';
+import { compactionEnd, lookAhead } from './compaction/due.ts';
 import type { EndReason } from './counts.ts';
 import { Deadline } from './deadline.ts';
 import { Draft, stateOf, wakeAtOf, type ActorState, type RowOf } from './draft.ts';
@@ -29,9 +31,10 @@ import {
 import { endedAttempt, type EndedAttempt } from './ended-attempt.ts';
 import type { ActorDepsOf, AttachAt } from './actor-deps.ts';
 import { CallDriver } from './call-driver.ts';
-import { duePlan, planOfAnswer, recoveryPlan } from './call-plans.ts';
+import { duePlan, recoveryPlan } from './call-plans.ts';
 import type { ChatTools } from './chat-tools.ts';
-import { afterCalls, interruptWaiting, nextDeadlineMs } from './tool-calls.ts';
+import { afterCalls, interruptWaiting } from './tool-calls.ts';
+import { nextDue } from './next-due.ts';
 import { handIn } from './hand-in.ts';
 import { Mailbox } from './mailbox.ts';
 import { RestWaiters } from './rest-waiters.ts';
@@ -41,7 +44,7 @@ import { CHAT_LIMITS } from './settings.ts';
 import { heldUntil } from './queue.ts';
 import { giveUpRuns, referToRun } from './resume.ts';
 import { StreamLog } from './stream-log.ts';
-import { judge } from './verdict.ts';
+import { judgedEnd } from './judged-end.ts';
 
 export type ActorDeps = ActorDepsOf<ChatActor>;
 
@@ -61,6 +64,7 @@ export class ChatActor {
   #ended: EndReason | null = null;
   #attempt: AttemptRun | null = null;
   readonly #calls: CallDriver;
+  readonly #compaction: CompactionDriver;
   readonly #deadline: Deadline;
   readonly #journalTimer: Deadline;
   /** While above 0 no queued message starts a turn: somebody waits for the chat to rest. */
@@ -85,6 +89,17 @@ export class ChatActor {
       post: (task) => this.post(task),
       onEnded: async (plan) => {
         await this.step({ type: 'callsEnded', after: afterCalls(plan), more: this.#hasMore() }, { plan }, null);
+      },
+    });
+    this.#compaction = new CompactionDriver({
+      deps,
+      state: () => this.#state,
+      tools: () => this.tools.specs,
+      post: (task) => this.post(task),
+      onFault: (error) => this.#log.error('compaction failed by a bug', { error, ...this.#traced }),
+      onEnded: async ({ judgement, ended }) => {
+        const event = compactionEnd(this.life, this.#state, { verdict: judgement.verdict, more: this.#hasMore() });
+        await this.step(event, { ended, compaction: judgement }, null);
       },
     });
     this.#state = stateOf(record);
@@ -152,9 +167,10 @@ export class ChatActor {
    * asked for its row once everything else is decided). False when the actor ended over it.
    */
   async step(event: ChatMachineEvent, input: Partial<EffectInput>, rowOf: RowOf | null): Promise<boolean> {
-    const decision = decide(this.#machine, event);
+    const fixed = constantInput(this.deps, { toolsHash: this.tools.hash, restsAfter: this.#quiesced > 0 });
+    const full: EffectInput = { ...NO_INPUT, ...fixed, ...input };
+    const decision = decide(this.#machine, event, lookAhead(this.#state, event, full));
     const draft = this.openDraft();
-    const full: EffectInput = { ...NO_INPUT, ...constantInput(this.deps, this.tools.hash), ...input };
     draft.trace = full.trace ?? this.#state.turn?.trace ?? null;
     for (const effect of decision.effects) applyEffect(effect, draft, full);
     if (this.#draining) draft.leaveQueueDue();
@@ -190,7 +206,10 @@ export class ChatActor {
     this.show(events);
     // From the commit on that stops or replaces it nothing is shown of an attempt, also not what waited behind that (P6).
     if (this.#state.turn?.stopping || this.#state.attempt?.id !== this.#attempt?.id) this.#attempt?.stop();
-    if (this.#state.turn?.stopping) runs?.abort();
+    if (this.#state.turn?.stopping) {
+      runs?.abort();
+      this.#compaction.stop();
+    }
     writer?.release();
     runs?.release();
     return true;
@@ -271,6 +290,7 @@ export class ChatActor {
     this.#attempt?.abandon();
     this.#attempt = null;
     this.#calls.runs?.abandon();
+    this.#compaction.abandon();
     this.#mailbox.close();
     this.streamLog.end();
     this.#rest.tell();
@@ -324,13 +344,14 @@ export class ChatActor {
   /** Does what the committed step asks for outside: all of it follows from the difference of the states. */
   #act(draft: Draft, resume: ResumedRun | null): void {
     const { attempt } = this.#state;
-    if (attempt === null) {
+    if (attempt === null || attempt.purpose !== undefined) {
       this.#attempt?.abandon();
       this.#attempt = null;
       this.#journalTimer.cancel();
     } else if (attempt !== draft.before.attempt || this.#attempt === null) {
       if (this.life === 'requesting') this.#startAttempt(resume);
     }
+    this.#compaction.follow(this.life);
     this.#calls.follow();
     this.#armDeadline();
     this.#rest.tell();
@@ -338,27 +359,15 @@ export class ChatActor {
 
   #armDeadline(): void {
     const { clock, settings } = this.deps;
-    const { life } = this;
-    const heldMs = this.#draining ? null : heldUntil(this.#state.queue, clock.nowMs());
-    const due = (isCurrent: () => boolean): void => {
+    const isIdle = this.#attempt === null && this.#calls.isIdle && this.#compaction.isIdle;
+    const source = { life: this.life, state: this.#state, isIdle, isDraining: this.#draining };
+    const due = nextDue({ ...source, nowMs: clock.nowMs(), stopGraceMs: settings.stopGraceMs });
+    if (due === null) return this.#deadline.cancel();
+    this.#deadline.arm(due.name, due.delayMs, (isCurrent) => {
       this.post(async () => {
         if (isCurrent()) await this.#due();
       });
-    };
-    if (life === 'stopping') {
-      const isIdle = this.#attempt === null && this.#calls.isIdle;
-      this.#deadline.arm(life, isIdle ? 0 : settings.stopGraceMs, due);
-    } else if (life === 'backingOff') {
-      const { atMs } = must(this.#state.turn?.retry, 'a turn that backs off has a time for its next attempt');
-      // A node that goes down starts no attempt any more.
-      if (!this.#draining) this.#deadline.arm(life, Math.max(0, atMs - clock.nowMs()), due);
-    } else if (life === 'idle' && heldMs !== null) {
-      this.#deadline.arm(`${life} ${heldMs}`, heldMs - clock.nowMs(), due);
-    } else {
-      const atMs = nextDeadlineMs(this.#state.calls);
-      if (atMs === null || this.#draining) this.#deadline.cancel();
-      else this.#deadline.arm(`call ${atMs}`, Math.max(0, atMs - clock.nowMs()), due);
-    }
+    });
   }
 
   async #due(): Promise<void> {
@@ -370,7 +379,7 @@ export class ChatActor {
 
   /** The attempt that runs, if it is given up at this moment: nobody waits for the provider's last word. */
   endedNow(): EndedAttempt | null {
-    if (this.#attempt === null) return null;
+    if (this.#attempt === null) return this.#compaction.endedNow();
     return this.#endedAttempt({ outcome: 'aborted', provider: null, usage: null, requestId: null });
   }
 
@@ -422,13 +431,8 @@ export class ChatActor {
   async #attemptEnded(run: AttemptRun, result: AttemptResult): Promise<void> {
     if (this.#attempt !== run) return;
     run.writer.flush();
-    const turn = must(this.#state.turn, 'an attempt belongs to a turn');
-    const { settings, random } = this.deps;
-    const { reasoningFrom, nextNumber } = this.#state;
-    const judged = { result, attempt: turn.attempt, settings, fraction: random.fraction() };
-    const { verdict, error, delayMs } = judge({ ...judged, sendsReasoning: reasoningFrom < nextNumber });
-    const ended = { ...this.#endedAttempt(result), error, delayMs };
-    const { plan, after } = planOfAnswer(ended, verdict, this.#calls.source);
+    const end = { ended: this.#endedAttempt(result), state: this.#state, calls: this.#calls.source };
+    const { ended, verdict, plan, after } = judgedEnd(end, this.deps);
     await this.step({ type: 'attemptEnded', verdict, after, more: this.#hasMore() }, { ended, plan }, null);
   }
 

@@ -157,6 +157,13 @@ export class CommandRunner {
       }
       case 'chat.read':
         return this.#change(pending, (draft) => markRead(draft, command.number));
+      case 'chat.compact': {
+        const nothing = actor.state.contextTokens === null;
+        if (actor.state.chat.archived) return this.#refuse(pending, errorBody('archived'));
+        const { request, trace } = pending;
+        const input = { compact: { id: request.id, trace }, trace };
+        return this.#answer(pending, (rowOf) => actor.step({ type: 'compact', nothing }, input, rowOf));
+      }
       case 'chat.set_model':
         return this.#setModel(pending, command.model);
       case 'chat.edit':

@@ -44,6 +44,7 @@ export type ChatCommand =
       readonly allow: boolean;
       readonly always: boolean;
     }
+  | { readonly name: 'chat.compact' }
   | { readonly name: 'chat.archive' }
   | { readonly name: 'chat.unarchive' }
   | EditCommand
@@ -85,6 +86,7 @@ const COMMAND_NAMES: Readonly<Record<ChatCommand['name'] | 'chats.create' | 'cha
   'chat.read': true,
   'tool.result': true,
   'tool.approve': true,
+  'chat.compact': true,
   'chat.archive': true,
   'chat.unarchive': true,
   'chat.edit': true,
@@ -172,6 +174,7 @@ export function parseChatCommand(name: string, args: Args): Parsed<ChatCommand> 
         allow: choice(args['allow'], 'allow'),
         always: flag(args['always'], 'always'),
       }));
+    case 'chat.compact':
     case 'chat.archive':
     case 'chat.unarchive':
     case 'chat.retry':

@@ -3,6 +3,7 @@
 
 import { Histogram, Tally } from '../../protocol/measures.ts';
 import type { ToolStatus, TurnOutcome } from '../../protocol/content.ts';
+import type { CompactionOutcome } from '../../protocol/events.ts';
 import type { ActivationResult } from '../ports.ts';
 import type { AttemptOpening, AttemptSettlement } from '../turn-ports.ts';
 import type { Draft } from './draft.ts';
@@ -37,6 +38,7 @@ const TURNS = [
 ] as const satisfies readonly TurnOutcome[];
 
 const CALLS = ['ok', 'error', 'denied', 'timeout', 'interrupted', 'unknown'] as const satisfies readonly ToolStatus[];
+const COMPACTIONS = ['compacted', 'cut', 'failed'] as const satisfies readonly CompactionOutcome[];
 
 export class ActorCounts {
   readonly limits = new Tally<ActorLimit>(ACTOR_LIMITS);
@@ -46,6 +48,7 @@ export class ActorCounts {
   /** Calls of tools that were settled. */
   readonly calls = new Tally<ToolStatus>(CALLS);
   readonly turns = new Tally<TurnOutcome>(TURNS);
+  readonly compactions = new Tally<CompactionOutcome>(COMPACTIONS);
   /** By provider; so are the next ones. Providers are those that are set up: a few. */
   readonly providers = new Map<string, ProviderCounts>();
   /** Requests that were not sent, by the rule of the providers that they break. */
@@ -61,6 +64,7 @@ export class ActorCounts {
     for (const opening of draft.attemptsOpened) this.provider(opening.provider).opened += 1;
     const { lastTurn } = draft;
     if (lastTurn !== null) this.turns.add(lastTurn);
+    for (const outcome of draft.compactions) this.compactions.add(outcome);
     for (const settlement of draft.attemptsSettled) {
       const opening = draft.openedOf(settlement);
       this.provider(opening?.provider ?? 'none').settled(settlement, opening);

@@ -3,7 +3,7 @@
 
 import type { Chat, TurnOutcome } from '../../protocol/content.ts';
 import type { ErrorBody } from '../../protocol/errors.ts';
-import type { ChatEvent } from '../../protocol/events.ts';
+import type { ChatEvent, CompactionOutcome } from '../../protocol/events.ts';
 import type { Epoch } from '../../protocol/ids.ts';
 import type { Position } from '../../protocol/position.ts';
 import type { TraceParent } from '../../protocol/trace-parent.ts';
@@ -31,6 +31,8 @@ export type ActorState = {
   readonly promptModel: string | null;
   /** As in `ChatRecord`. */
   readonly reasoningFrom: number;
+  /** As the model wrote its latest step; null: it has written none since the chat was loaded. Not kept. */
+  readonly tokensPerSecond: number | null;
   readonly systemPrompt: string | null;
   readonly fixedSystem: readonly string[] | null;
   readonly attempt: AttemptOpening | null;
@@ -62,6 +64,7 @@ export function stateOf(record: ChatRecord): ActorState {
     calls,
     allowed,
     toolsHash,
+    tokensPerSecond: null,
   };
 }
 
@@ -103,6 +106,8 @@ export class Draft {
   readonly calls: CallRow[] = [];
   /** Limits that were reached: what was asked for is refused or cut. */
   readonly limits: ActorLimit[] = [];
+  /** Compactions that end with it. */
+  readonly compactions: CompactionOutcome[] = [];
   readonly #events: ChatEvent[] = [];
   readonly #epoch: Epoch;
   readonly #topSeq: number;

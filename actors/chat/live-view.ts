@@ -5,6 +5,7 @@ import type { Action, BlockType, CallName, Chat, QueuedMessage, ToolStatus, Usag
 import type {
   BlockEvent,
   ChatEvent,
+  CompactionEvent,
   LiveTurn,
   RetryEvent,
   StepEvent,
@@ -38,6 +39,7 @@ export class LiveView {
   #usage: Usage | null = null;
   #calls: Call[] = [];
   #actions: readonly Action[] = [];
+  #compaction: LiveTurn['compaction'] = null;
 
   constructor(opening: {
     readonly chat: Chat;
@@ -65,7 +67,19 @@ export class LiveView {
   }
 
   /** All of it: what a copy left out, every snapshot that is made of it would lack. */
-  #adopt({ turn: id, model, step, attempt, blocks, retry, usage, calls, actions, ...none }: LiveTurn): void {
+  #adopt({
+    turn: id,
+    model,
+    step,
+    attempt,
+    blocks,
+    retry,
+    usage,
+    calls,
+    actions,
+    compaction,
+    ...none
+  }: LiveTurn): void {
     none satisfies Record<string, never>;
     this.#turn = { id, model, step, attempt };
     this.#blocks = blocks.map((block) => ({ ...block }));
@@ -73,6 +87,7 @@ export class LiveView {
     this.#usage = usage;
     this.#calls = calls.map((call) => ({ ...call }));
     this.#actions = actions;
+    this.#compaction = compaction;
   }
 
   /** A copy that later events leave alone. */
@@ -88,6 +103,7 @@ export class LiveView {
       usage: this.#usage,
       calls: this.#calls.map((call) => ({ ...call })),
       actions: this.#actions,
+      compaction: this.#compaction,
     };
   }
 
@@ -125,6 +141,9 @@ export class LiveView {
       case 'action':
         this.#actions = event.actions;
         return;
+      case 'compaction':
+        this.#compaction = event.type === 'ended' ? null : startedOf(event);
+        return;
       case 'usage':
         this.#usage = event.usage;
         return;
@@ -155,6 +174,7 @@ export class LiveView {
     this.#usage = null;
     this.#calls = [];
     this.#actions = [];
+    this.#compaction = null;
   }
 
   #applyRetry(event: RetryEvent): void {
@@ -206,4 +226,9 @@ export class LiveView {
   #block(index: number): Block {
     return must(this.#blocks[index], 'a block has started before its deltas');
   }
+}
+
+function startedOf(event: Extract<CompactionEvent, { type: 'started' }>): LiveTurn['compaction'] {
+  const { source, context_tokens, context_limit_tokens } = event;
+  return { source, context_tokens, context_limit_tokens };
 }

@@ -32,6 +32,7 @@ const TABLE: Readonly<Record<LifeState, Row>> = {
     send: ['idle', 'requesting'],
     stop: ['idle'],
     resume: ['idle', 'requesting'],
+    compact: ['compacting', 'idle'],
     passivate: ['passivating'],
   },
   failed: {
@@ -41,6 +42,7 @@ const TABLE: Readonly<Record<LifeState, Row>> = {
     queue: ['failed'],
     send: ['failed', 'idle', 'requesting'],
     stop: ['failed'],
+    compact: ['compacting', 'failed'],
     passivate: ['passivating'],
   },
   requesting: {
@@ -50,7 +52,7 @@ const TABLE: Readonly<Record<LifeState, Row>> = {
     send: ['requesting', 'stopping'],
     stop: ['requesting', 'stopping'],
     block: ['streaming'],
-    attemptEnded: ['awaitingAction', 'backingOff', 'failed', 'idle', 'requesting', 'tools'],
+    attemptEnded: ['awaitingAction', 'backingOff', 'compacting', 'failed', 'idle', 'requesting', 'tools'],
   },
   streaming: {
     ...ignoring(),
@@ -58,7 +60,7 @@ const TABLE: Readonly<Record<LifeState, Row>> = {
     promote: ['stopping'],
     send: ['requesting', 'stopping', 'streaming'],
     stop: ['stopping', 'streaming'],
-    attemptEnded: ['awaitingAction', 'backingOff', 'failed', 'idle', 'requesting', 'tools'],
+    attemptEnded: ['awaitingAction', 'backingOff', 'compacting', 'failed', 'idle', 'requesting', 'tools'],
   },
   tools: {
     ...ignoring(),
@@ -78,6 +80,14 @@ const TABLE: Readonly<Record<LifeState, Row>> = {
     stop: ['awaitingAction', 'stopping'],
     answer: ['awaitingAction', 'requesting', 'tools'],
     due: ['awaitingAction', 'requesting', 'tools'],
+  },
+  compacting: {
+    ...ignoring(),
+    ...inTurn('compacting'),
+    promote: ['stopping'],
+    send: ['compacting', 'requesting', 'stopping'],
+    stop: ['compacting', 'stopping'],
+    compactionEnded: ['backingOff', 'compacting', 'failed', 'idle', 'requesting'],
   },
   backingOff: {
     ...ignoring(),
@@ -101,9 +111,9 @@ const TABLE: Readonly<Record<LifeState, Row>> = {
   fenced: { ...ignoring(), fence: [] },
 };
 
-/** An edit ends what runs; what is asked again has to wait for its end. */
-function inTurn(life: LifeState): Pick<Row, 'edit' | 'retry' | 'clear' | 'queue'> {
-  return { edit: ['requesting'], retry: [life], clear: [life], queue: [life] };
+/** An edit ends what runs; what is asked again has to wait for its end, a compaction for the next step. */
+function inTurn(life: LifeState): Pick<Row, 'edit' | 'retry' | 'clear' | 'queue' | 'compact'> {
+  return { edit: ['requesting'], retry: [life], clear: [life], queue: [life], compact: [life] };
 }
 
 /** Nothing but the end of the epoch, which comes from anywhere. */
@@ -124,6 +134,8 @@ function ignoring(): Row {
     promote: [],
     resume: [],
     passivate: [],
+    compact: [],
+    compactionEnded: [],
     fence: ['fenced'],
   };
 }
@@ -131,7 +143,8 @@ function ignoring(): Row {
 const FLAG = [false, true] as const;
 const AFTER = ['tools', 'action', 'next', 'end'] as const;
 const BUSY = ['queue', 'interrupt', 'steer', 'reject'] as const;
-const VERDICTS = ['completed', 'retry', 'failed'] as const;
+const VERDICTS = ['completed', 'retry', 'overflow', 'failed'] as const;
+const COMPACTIONS = ['done', 'again', 'later', 'cut', 'skipped', 'failed'] as const;
 const FOUND = ['rest', 'error', 'waiting', 'lost', 'resumable', 'calls', 'stopping', 'backingOff', 'gaveUp'] as const;
 
 /** All forms of each event. */
@@ -164,6 +177,10 @@ const FORMS: { readonly [T in EventType]: readonly Extract<ChatMachineEvent, { t
   queue: FLAG.map((goesOn) => ({ type: 'queue', goesOn })),
   promote: [{ type: 'promote' }],
   resume: FLAG.map((more) => ({ type: 'resume', more })),
+  compact: FLAG.map((nothing) => ({ type: 'compact', nothing })),
+  compactionEnded: COMPACTIONS.flatMap((verdict) =>
+    FLAG.flatMap((isAlone) => FLAG.map((more) => ({ type: 'compactionEnded', verdict, isAlone, more }) as const)),
+  ),
   passivate: [{ type: 'passivate' }],
   fence: [{ type: 'fence' }],
 };
@@ -205,10 +222,30 @@ describe('every pair of a state and an event', () => {
         const { effects } = decide(state, event);
         const applied = effects.findIndex((effect) => ['applyCalls', 'recoverCalls', 'dropCalls'].includes(effect));
         const first = effects.findIndex((effect) => /^(nextStep|endTurn|giveUp)/.test(effect));
-        const isExempt = first === -1 || life === 'idle' || life === 'failed';
+        // A compaction comes between steps: all calls are settled by then.
+        const isBetween = event.type === 'compactionEnded';
+        const isExempt = first === -1 || life === 'idle' || life === 'failed' || isBetween;
         if (!isExempt)
           expect({ life, event, effects, ok: applied >= 0 && applied < first }).toMatchObject({ ok: true });
       }
     }
+  });
+
+  it('[compaction] wherever a step is to be asked, a compaction that is due comes first', () => {
+    let opened = 0;
+    for (const state of all.values()) {
+      for (const event of Object.values(FORMS).flat()) {
+        const plain = decide(state, event);
+        const ahead = decide(state, event, { compacts: true, requested: false });
+        if (plain.effects.at(-1) !== 'openAttempt') {
+          expect(ahead.effects).toEqual(plain.effects);
+          continue;
+        }
+        opened += 1;
+        expect(ahead.effects).toEqual([...plain.effects.slice(0, -1), 'openCompaction']);
+        expect(lifeState(ahead.state)).toBe('compacting');
+      }
+    }
+    expect(opened).toBeGreaterThan(100);
   });
 });

@@ -6,49 +6,11 @@
 // transition takes 7-25 µs): the model adapter writes to the stream log.
 
 import { initialTransition, setup, transition, type SnapshotFrom } from 'xstate';
+import { assert } from '../../protocol/assert.ts';
+import { NAMED_EFFECTS, type EffectName } from './effect-names.ts';
 import type { Busy } from '../../protocol/content.ts';
 import type { AfterCalls } from './tool-calls.ts';
-
-/** What a transition asks for, in order; all effects of one transition are one commit. */
-export type EffectName =
-  | 'acceptMessage'
-  | 'startTurn'
-  | 'openAttempt'
-  | 'enqueue'
-  | 'enqueueSteer'
-  | 'enqueueFirst'
-  | 'promote'
-  | 'refuseBusy'
-  | 'refuseQueueFull'
-  | 'replyStopping'
-  | 'replyNotRunning'
-  | 'beginStop'
-  | 'beginInterrupt'
-  | 'keepReply'
-  | 'keepInterrupted'
-  | 'settleAttempt'
-  | 'scheduleRetry'
-  | 'endTurn'
-  | 'endTurnStopped'
-  | 'endTurnFailed'
-  | 'resumeAttempt'
-  | 'recoverStep'
-  | 'recoverText'
-  | 'applyCalls'
-  | 'nextStep'
-  | 'allowAlways'
-  | 'replyAnswered'
-  | 'recoverCalls'
-  | 'dropCalls'
-  | 'giveUp'
-  | 'endTurnReplaced'
-  | 'rewind'
-  | 'retryTurn'
-  | 'clear'
-  | 'changeQueue'
-  | 'replyNext'
-  | 'replyPromoted'
-  | 'leaveError';
+import type { CompactionVerdict } from './compaction/record.ts';
 
 /** How the chat was found when its actor loaded it. */
 export type Found =
@@ -66,7 +28,8 @@ export type Found =
 export type After = AfterCalls | 'end';
 
 /** How the attempt ended, judged by `verdict.ts`. */
-export type Verdict = 'completed' | 'retry' | 'failed';
+/** `overflow`: it did not fit into the window, and something can be done about that. */
+export type Verdict = 'completed' | 'retry' | 'overflow' | 'failed';
 
 export type ChatMachineEvent =
   | { readonly type: 'loaded'; readonly found: Found; readonly more: boolean; readonly after: After }
@@ -103,56 +66,34 @@ export type ChatMachineEvent =
   | { readonly type: 'callsEnded'; readonly after: After; readonly more: boolean }
   /** Somebody answered a call that waited: with its result, or with the leave to run or not. */
   | { readonly type: 'answer'; readonly after: After }
+  /** `nothing`: there is nothing to compact. */
+  | { readonly type: 'compact'; readonly nothing: boolean }
+  /** `isAlone`: the turn is nothing but this. */
+  | {
+      readonly type: 'compactionEnded';
+      readonly verdict: CompactionVerdict;
+      readonly isAlone: boolean;
+      readonly more: boolean;
+    }
   /** Whoever kept the chat at rest lets it go on; `more`: with the queue. */
   | { readonly type: 'resume'; readonly more: boolean }
   | { readonly type: 'passivate' }
   | { readonly type: 'fence' };
 
-/** Named only: what they do is written down in effects.ts. */
-const named = (): void => undefined;
+/** What a compaction makes of an event: see `compaction/due.ts`. */
+export type Ahead = {
+  /** Where the event would ask a step, the chat is compacted first. */
+  readonly compacts: boolean;
+  /** A turn that completes is followed by the compaction that was asked for in it. */
+  readonly requested: boolean;
+};
+type DecidedEvent = ChatMachineEvent & Ahead;
+
+const NOTHING_AHEAD: Ahead = { compacts: false, requested: false };
 
 const chatMachine = setup({
-  types: { events: {} as ChatMachineEvent },
-  actions: {
-    acceptMessage: named,
-    startTurn: named,
-    openAttempt: named,
-    enqueue: named,
-    enqueueSteer: named,
-    enqueueFirst: named,
-    promote: named,
-    refuseBusy: named,
-    refuseQueueFull: named,
-    replyStopping: named,
-    replyNotRunning: named,
-    beginStop: named,
-    beginInterrupt: named,
-    keepReply: named,
-    keepInterrupted: named,
-    settleAttempt: named,
-    scheduleRetry: named,
-    endTurn: named,
-    endTurnStopped: named,
-    endTurnFailed: named,
-    resumeAttempt: named,
-    recoverStep: named,
-    recoverText: named,
-    applyCalls: named,
-    nextStep: named,
-    allowAlways: named,
-    replyAnswered: named,
-    recoverCalls: named,
-    dropCalls: named,
-    giveUp: named,
-    endTurnReplaced: named,
-    rewind: named,
-    retryTurn: named,
-    clear: named,
-    changeQueue: named,
-    replyNext: named,
-    replyPromoted: named,
-    leaveError: named,
-  } satisfies Record<EffectName, () => void>,
+  types: { events: {} as DecidedEvent },
+  actions: NAMED_EFFECTS,
   guards: {
     tools: ({ event }) => 'after' in event && event.after === 'tools',
     action: ({ event }) => 'after' in event && event.after === 'action',
@@ -190,41 +131,56 @@ const chatMachine = setup({
     foundWaitingMore: ({ event }) => event.type === 'loaded' && event.found === 'waiting' && event.more,
     foundBackingOff: ({ event }) => event.type === 'loaded' && event.found === 'backingOff',
     foundGaveUp: ({ event }) => event.type === 'loaded' && event.found === 'gaveUp',
+    compacts: ({ event }) => event.compacts,
+    completedRequested: ({ event }) =>
+      event.type === 'attemptEnded' && event.verdict === 'completed' && event.after === 'end' && event.requested,
+    nothing: ({ event }) => event.type === 'compact' && event.nothing,
+    overflows: ({ event }) => event.type === 'attemptEnded' && event.verdict === 'overflow',
+    compacted: ({ event }) => event.type === 'compactionEnded' && event.verdict === 'done',
+    compactedAlone: ({ event }) => event.type === 'compactionEnded' && event.verdict === 'done' && event.isAlone,
+    compactsAgain: ({ event }) => event.type === 'compactionEnded' && event.verdict === 'again',
+    compactsLater: ({ event }) => event.type === 'compactionEnded' && event.verdict === 'later',
+    cuts: ({ event }) => event.type === 'compactionEnded' && event.verdict === 'cut',
+    skips: ({ event }) => event.type === 'compactionEnded' && event.verdict === 'skipped',
+    skipsAlone: ({ event }) => event.type === 'compactionEnded' && event.verdict === 'skipped' && event.isAlone,
     completedMore: ({ event }) => event.type === 'attemptEnded' && event.verdict === 'completed' && event.more,
   },
 });
+
+/** Wherever a step is to be asked: it is, or the chat is compacted first. */
+const OPENING = '#chat.running.opening';
 
 /** A message in a state of rest starts a turn; behind a queue that an error left it waits for its place. */
 const sendAtRest = [
   // It would stand in front of the one that is edited: nothing keeps it waiting.
   {
     guard: 'heldInterrupts',
-    target: '#chat.running.requesting',
-    actions: ['acceptMessage', 'startTurn', 'openAttempt'],
+    target: OPENING,
+    actions: ['acceptMessage', 'startTurn'],
   },
   { guard: 'heldRejects', actions: 'refuseBusy' },
   { guard: 'heldFull', actions: 'refuseQueueFull' },
   { guard: 'held', target: '#chat.idle', actions: ['enqueue', 'leaveError'] },
-  { guard: 'waiting', target: '#chat.running.requesting', actions: ['enqueue', 'promote', 'openAttempt'] },
-  { target: '#chat.running.requesting', actions: ['acceptMessage', 'startTurn', 'openAttempt'] },
+  { guard: 'waiting', target: OPENING, actions: ['enqueue', 'promote'] },
+  { target: OPENING, actions: ['acceptMessage', 'startTurn'] },
 ] as const;
 
 /** What rests has nothing to give up: what is asked anew begins at once. */
 const anewAtRest = {
-  edit: { target: '#chat.running.requesting', actions: ['rewind', 'acceptMessage', 'startTurn', 'openAttempt'] },
-  retry: { target: '#chat.running.requesting', actions: ['retryTurn', 'openAttempt'] },
+  edit: { target: OPENING, actions: ['rewind', 'acceptMessage', 'startTurn'] },
+  retry: { target: OPENING, actions: ['retryTurn'] },
   clear: { actions: 'clear' },
   promote: {
-    target: '#chat.running.requesting',
-    actions: ['changeQueue', 'promote', 'replyPromoted', 'openAttempt'],
+    target: OPENING,
+    actions: ['changeQueue', 'promote', 'replyPromoted'],
   },
 } as const;
 
 /** An edit waits for nothing: the turn ends with it, and nothing of the step that runs is kept. */
 const anewInTurn = {
   edit: {
-    target: '#chat.running.requesting',
-    actions: ['settleAttempt', 'dropCalls', 'endTurnReplaced', 'rewind', 'acceptMessage', 'startTurn', 'openAttempt'],
+    target: OPENING,
+    actions: ['settleAttempt', 'dropCalls', 'endTurnReplaced', 'rewind', 'acceptMessage', 'startTurn'],
   },
   retry: { actions: 'refuseBusy' },
   clear: { actions: 'refuseBusy' },
@@ -235,8 +191,8 @@ const anewInTurn = {
 const afterStop = [
   {
     guard: 'more',
-    target: '#chat.running.requesting',
-    actions: ['keepInterrupted', 'settleAttempt', 'applyCalls', 'endTurnStopped', 'promote', 'openAttempt'],
+    target: OPENING,
+    actions: ['keepInterrupted', 'settleAttempt', 'applyCalls', 'endTurnStopped', 'promote'],
   },
   { target: '#chat.idle', actions: ['keepInterrupted', 'settleAttempt', 'applyCalls', 'endTurnStopped'] },
 ] as const;
@@ -254,15 +210,25 @@ const attemptEnded = [
   },
   {
     guard: 'completedNext',
-    target: '#chat.running.requesting',
-    actions: ['keepReply', 'settleAttempt', 'applyCalls', 'nextStep', 'openAttempt'],
+    target: OPENING,
+    actions: ['keepReply', 'settleAttempt', 'applyCalls', 'nextStep'],
+  },
+  {
+    guard: 'completedRequested',
+    target: '#chat.running.compacting',
+    actions: ['keepReply', 'settleAttempt', 'applyCalls', 'endTurn', 'startRequestedCompaction', 'openCompaction'],
   },
   {
     guard: 'completedMore',
-    target: '#chat.running.requesting',
-    actions: ['keepReply', 'settleAttempt', 'applyCalls', 'endTurn', 'promote', 'openAttempt'],
+    target: OPENING,
+    actions: ['keepReply', 'settleAttempt', 'applyCalls', 'endTurn', 'promote'],
   },
   { guard: 'completed', target: '#chat.idle', actions: ['keepReply', 'settleAttempt', 'applyCalls', 'endTurn'] },
+  {
+    guard: 'overflows',
+    target: '#chat.running.compacting',
+    actions: ['settleAttempt', 'resetStep', 'openOverflowCompaction'],
+  },
   { guard: 'retries', target: '#chat.running.backingOff', actions: ['settleAttempt', 'scheduleRetry'] },
   { target: '#chat.failed', actions: ['keepInterrupted', 'settleAttempt', 'applyCalls', 'endTurnFailed'] },
 ] as const;
@@ -271,15 +237,15 @@ const attemptEnded = [
 const callsMoved = [
   { guard: 'tools', target: '#chat.running.tools', actions: ['applyCalls'] },
   { guard: 'action', target: '#chat.awaitingAction', actions: ['applyCalls'] },
-  { target: '#chat.running.requesting', actions: ['applyCalls', 'nextStep', 'openAttempt'] },
+  { target: OPENING, actions: ['applyCalls', 'nextStep'] },
 ] as const;
 
 const answered = [
   { guard: 'tools', target: '#chat.running.tools', actions: ['allowAlways', 'applyCalls', 'replyAnswered'] },
   { guard: 'action', target: '#chat.awaitingAction', actions: ['allowAlways', 'applyCalls', 'replyAnswered'] },
   {
-    target: '#chat.running.requesting',
-    actions: ['allowAlways', 'applyCalls', 'replyAnswered', 'nextStep', 'openAttempt'],
+    target: OPENING,
+    actions: ['allowAlways', 'applyCalls', 'replyAnswered', 'nextStep'],
   },
 ] as const;
 
@@ -291,8 +257,8 @@ const sendWhileRunning = [
   { guard: 'pendingTools', actions: ['enqueueSteer', 'applyCalls'] },
   {
     guard: 'pending',
-    target: '#chat.running.requesting',
-    actions: ['enqueueSteer', 'applyCalls', 'nextStep', 'openAttempt'],
+    target: OPENING,
+    actions: ['enqueueSteer', 'applyCalls', 'nextStep'],
   },
   { guard: 'steers', actions: 'enqueueSteer' },
   { actions: 'enqueue' },
@@ -308,6 +274,35 @@ const stopWhileRunning = [
   { actions: 'replyNotRunning' },
 ] as const;
 
+/** A chat at rest is compacted in a turn of its own. */
+const compactAtRest = [
+  { guard: 'nothing', actions: 'refuseNothingToCompact' },
+  { target: '#chat.running.compacting', actions: ['startCompactionTurn', 'openCompaction'] },
+] as const;
+
+const afterCompaction = [
+  {
+    guard: 'compactedAlone',
+    target: '#chat.settling',
+    actions: ['settleAttempt', 'keepCompaction', 'endTurnCompacted'],
+  },
+  { guard: 'compacted', target: OPENING, actions: ['settleAttempt', 'keepCompaction'] },
+  { guard: 'skipsAlone', target: '#chat.settling', actions: ['settleAttempt', 'skipCompaction', 'endTurnCompacted'] },
+  { guard: 'skips', target: OPENING, actions: ['settleAttempt', 'skipCompaction'] },
+  {
+    guard: 'compactsAgain',
+    target: '#chat.running.compacting',
+    actions: ['settleAttempt', 'compactAgain', 'openCompaction'],
+  },
+  {
+    guard: 'compactsLater',
+    target: '#chat.running.backingOff',
+    actions: ['settleAttempt', 'compactAgain', 'scheduleRetry'],
+  },
+  { guard: 'cuts', target: '#chat.running.compacting', actions: ['settleAttempt', 'cutInstead', 'openCompaction'] },
+  { target: '#chat.failed', actions: ['settleAttempt', 'endTurnUncompacted'] },
+] as const;
+
 const machine = chatMachine.createMachine({
   id: 'chat',
   initial: 'hydrating',
@@ -319,21 +314,21 @@ const machine = chatMachine.createMachine({
           { guard: 'foundGaveUp', target: 'failed', actions: ['recoverText', 'applyCalls', 'giveUp'] },
           {
             guard: 'foundStoppingMore',
-            target: 'running.requesting',
-            actions: ['recoverText', 'applyCalls', 'endTurnStopped', 'promote', 'openAttempt'],
+            target: OPENING,
+            actions: ['recoverText', 'applyCalls', 'endTurnStopped', 'promote'],
           },
           { guard: 'foundStopping', target: 'idle', actions: ['recoverText', 'applyCalls', 'endTurnStopped'] },
           { guard: 'foundBackingOff', target: 'running.backingOff' },
           { guard: 'foundResumable', target: 'running.requesting', actions: ['resumeAttempt'] },
-          { guard: 'foundLost', target: 'running.requesting', actions: ['recoverStep', 'openAttempt'] },
+          { guard: 'foundLost', target: OPENING, actions: ['recoverStep'] },
           { guard: 'foundTools', target: 'running.tools', actions: ['recoverCalls'] },
           { guard: 'foundAction', target: 'awaitingAction', actions: ['recoverCalls'] },
           {
             guard: 'foundNext',
-            target: 'running.requesting',
-            actions: ['recoverCalls', 'nextStep', 'openAttempt'],
+            target: OPENING,
+            actions: ['recoverCalls', 'nextStep'],
           },
-          { guard: 'foundWaitingMore', target: 'running.requesting', actions: ['promote', 'openAttempt'] },
+          { guard: 'foundWaitingMore', target: OPENING, actions: ['promote'] },
           { guard: 'foundError', target: 'failed' },
           { target: 'idle' },
         ],
@@ -342,21 +337,20 @@ const machine = chatMachine.createMachine({
     idle: {
       on: {
         send: sendAtRest,
-        resume: { guard: 'more', target: 'running.requesting', actions: ['promote', 'openAttempt'] },
+        compact: compactAtRest,
+        resume: { guard: 'more', target: OPENING, actions: ['promote'] },
         stop: { actions: 'replyNotRunning' },
         passivate: 'passivating',
         ...anewAtRest,
         // The edit of the first message that waits is over, or took too long.
-        queue: [
-          { guard: 'goesOn', target: 'running.requesting', actions: ['changeQueue', 'promote', 'openAttempt'] },
-          { actions: 'changeQueue' },
-        ],
-        due: { guard: 'more', target: 'running.requesting', actions: ['promote', 'openAttempt'] },
+        queue: [{ guard: 'goesOn', target: OPENING, actions: ['changeQueue', 'promote'] }, { actions: 'changeQueue' }],
+        due: { guard: 'more', target: OPENING, actions: ['promote'] },
       },
     },
     failed: {
       on: {
         send: sendAtRest,
+        compact: compactAtRest,
         stop: { actions: 'replyNotRunning' },
         passivate: 'passivating',
         ...anewAtRest,
@@ -368,16 +362,30 @@ const machine = chatMachine.createMachine({
       on: {
         send: sendWhileRunning,
         stop: stopWhileRunning,
+        compact: { actions: 'requestCompaction' },
         ...anewInTurn,
         promote: promoteWhileRunning,
       },
       states: {
+        /** Passed through only. */
+        opening: {
+          always: [
+            { guard: 'compacts', target: 'compacting', actions: 'openCompaction' },
+            { target: 'requesting', actions: 'openAttempt' },
+          ],
+        },
         requesting: { on: { block: 'streaming', attemptEnded } },
         streaming: { on: { attemptEnded } },
         tools: { on: { callsEnded: callsMoved, answer: answered, due: callsMoved } },
+        compacting: {
+          on: {
+            compact: { actions: 'replyCompacting' },
+            compactionEnded: afterCompaction,
+          },
+        },
         backingOff: {
           on: {
-            due: { target: 'requesting', actions: 'openAttempt' },
+            due: OPENING,
           },
         },
       },
@@ -386,6 +394,7 @@ const machine = chatMachine.createMachine({
       on: {
         answer: answered,
         due: callsMoved,
+        compact: { actions: 'requestCompaction' },
         send: sendWhileRunning,
         stop: stopWhileRunning,
         ...anewInTurn,
@@ -401,6 +410,7 @@ const machine = chatMachine.createMachine({
         ...anewInTurn,
         promote: { actions: ['changeQueue', 'replyNext'] },
         stop: [{ guard: 'current', actions: 'replyStopping' }, { actions: 'replyNotRunning' }],
+        compact: { actions: 'refuseBusy' },
         send: [
           { guard: 'rejects', actions: 'refuseBusy' },
           { guard: 'queueFull', actions: 'refuseQueueFull' },
@@ -409,6 +419,8 @@ const machine = chatMachine.createMachine({
         ],
       },
     },
+    /** A turn without a message is over: the next of the queue has its turn. Passed through only. */
+    settling: { always: [{ guard: 'more', target: OPENING, actions: 'promote' }, { target: 'idle' }] },
     passivating: { type: 'final' },
     fenced: { type: 'final' },
   },
@@ -423,6 +435,7 @@ export type LifeState =
   | 'streaming'
   | 'tools'
   | 'awaitingAction'
+  | 'compacting'
   | 'backingOff'
   | 'stopping'
   | 'passivating'
@@ -436,13 +449,16 @@ export function initialState(): MachineState {
 export function decide(
   state: MachineState,
   event: ChatMachineEvent,
+  ahead = NOTHING_AHEAD,
 ): { readonly state: MachineState; readonly effects: readonly EffectName[] } {
-  const [next, actions] = transition(machine, state, event);
+  const [next, actions] = transition(machine, state, { ...event, ...ahead });
   return { state: next, effects: actions.map((action) => action.type as EffectName) };
 }
 
 /** The innermost state by its name. */
 export function lifeState(state: MachineState): LifeState {
   const { value } = state;
-  return typeof value === 'string' ? value : value.running;
+  const name = typeof value === 'string' ? value : value.running;
+  assert(name !== 'opening' && name !== 'settling', 'what is passed through only is left at once');
+  return name;
 }

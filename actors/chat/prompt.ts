@@ -28,8 +28,8 @@ export const STEP_LIMIT_NOTE =
  * The results of a step as one item, in the order of its calls: they are rows of their own, in the order in which they were
  * settled.
  */
-export function joinResults(items: readonly PromptItem[]): readonly PromptItem[] {
-  const joined: PromptItem[] = [];
+export function joinResults<T extends PromptItem>(items: readonly T[]): readonly T[] {
+  const joined: T[] = [];
   for (const item of items) {
     const last = joined.at(-1);
     if (item.role === 'tool' && last?.role === 'tool') {

@@ -35,6 +35,7 @@ export function measureActors(
     streaming: 0,
     tools: 0,
     awaitingAction: 0,
+    compacting: 0,
     backingOff: 0,
     stopping: 0,
     passivating: 0,

@@ -64,6 +64,7 @@ describe('snapshotPieces', () => {
       usage: null,
       calls: [],
       actions: [],
+      compaction: null,
     };
     const pieces = allPieces({ ...HEAD, live }, []);
     expect(pieces[0]?.head?.live?.blocks[0]).toEqual({ ...block, text: '', bytes: 0 });

@@ -182,6 +182,12 @@ export const METRICS = [
   ),
   gauge('parley_tools_running', 'Calls of tools that run.', ({ actors }) => actors.toolsRunning),
   gauge('parley_tools_waiting', 'Calls of tools that wait in line for a place.', ({ actors }) => actors.toolsWaiting),
+  counterBy(
+    'parley_compactions_total',
+    'Chats that were made smaller to fit into a window, by outcome.',
+    'outcome',
+    ({ chats }) => chats.compactions.counts,
+  ),
   counter('parley_journal_packs_total', 'Saved packs of streamed text.', ({ chats }) => chats.journalPacks),
   // ------------------------------------------------------------------------------------------- models
   {

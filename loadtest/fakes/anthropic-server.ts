@@ -10,7 +10,7 @@ import { type StepContext, event, messageSteps } from './anthropic-steps.ts';
 import { RECORDED_MAX } from './fake-server.ts';
 import { encodeEvent } from './player.ts';
 import type { Scenario } from './scenario.ts';
-import { FakeProvider, type Protocol, type Refusal } from './scenario-endpoint.ts';
+import { FakeProvider, type Protocol, type Refusal, type Script } from './scenario-endpoint.ts';
 
 export type FakeAnthropic = FakeProvider<StepContext>;
 
@@ -23,6 +23,9 @@ export type AnthropicProtocolOptions = {
   readonly cacheMinimumTokens?: number;
   /** What it signs thinking with: one that changes takes no thinking of before. */
   readonly secret?: string;
+  /** Tokens of the prompt: more is refused. */
+  readonly contextTokens?: number;
+  readonly script?: Script;
 };
 
 const SECRET = 'fake-anthropic';
@@ -31,13 +34,14 @@ const SECRET = 'fake-anthropic';
 export async function startFakeAnthropic(
   options: AnthropicProtocolOptions & { readonly port?: number } = {},
 ): Promise<FakeAnthropic> {
-  const fake = new FakeProvider(anthropicProtocol(options));
+  const fake = new FakeProvider(anthropicProtocol(options), options.script);
   await fake.listen(options.port ?? 0);
   return fake;
 }
 
 export function anthropicProtocol(options: AnthropicProtocolOptions): Protocol<StepContext> {
   const { apiKey, defaults = {}, cacheMinimumTokens = ANTHROPIC_CACHE_MINIMUM, secret = SECRET } = options;
+  const { contextTokens = Number.POSITIVE_INFINITY } = options;
   const cache = new PromptCache(RECORDED_MAX, cacheMinimumTokens);
   return {
     name: 'anthropic',
@@ -52,12 +56,18 @@ export function anthropicProtocol(options: AnthropicProtocolOptions): Protocol<S
       if (fault !== null) return fault;
       const prompt = readPrompt(body, secret);
       if (typeof prompt === 'string') return { status: 400, type: 'invalid_request_error', message: prompt };
+      const usage = cache.account(prompt, body);
+      const tokens = usage.input + usage.cacheRead + usage.cacheWrite;
+      if (tokens > contextTokens) {
+        const message = `prompt is too long: ${tokens} tokens > ${contextTokens} maximum`;
+        return { status: 400, type: 'invalid_request_error', message };
+      }
       const prefix = promptPrefix(prompt);
       const context: StepContext = {
         number,
         messageId: `msg_fake_${number}`,
         model: prompt.model,
-        usage: cache.account(prompt, body),
+        usage,
         maxTokens: prompt.maxTokens,
         sign: (thinking) => sign(thinking, prefix, secret),
       };

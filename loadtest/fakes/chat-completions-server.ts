@@ -7,7 +7,14 @@ import { RECORDED_MAX } from './fake-server.ts';
 import type { Step } from './player.ts';
 import { PrefixCache } from './prefix-cache.ts';
 import type { Scenario, Statuses } from './scenario.ts';
-import { type Accepted, FakeProvider, type Protocol, type Received, type Refusal } from './scenario-endpoint.ts';
+import {
+  type Accepted,
+  FakeProvider,
+  type Protocol,
+  type Received,
+  type Refusal,
+  type Script,
+} from './scenario-endpoint.ts';
 
 export type FakeChatCompletions = FakeProvider<ChatContext>;
 
@@ -18,6 +25,7 @@ export type ChatProtocolOptions = {
   readonly defaults?: Partial<Scenario>;
   /** Tokens of prompt and answer together: more is refused, but by Ollama, which cuts the prompt in silence. */
   readonly contextTokens?: number;
+  readonly script?: Script;
 };
 
 /** Bodies as the servers give them. They quote the prompt on purpose: an adapter must not pass them on. */
@@ -65,7 +73,7 @@ const PATH = /^\/(?:(vllm|ollama)\/)?v1\/chat\/completions$/u;
 export async function startFakeChatCompletions(
   options: ChatProtocolOptions & { readonly port?: number } = {},
 ): Promise<FakeChatCompletions> {
-  const fake = new FakeProvider(chatCompletionsProtocol(options));
+  const fake = new FakeProvider(chatCompletionsProtocol(options), options.script);
   await fake.listen(options.port ?? 0);
   return fake;
 }

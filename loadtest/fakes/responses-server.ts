@@ -10,7 +10,7 @@ import { type PaidResponse, ResponseRuns } from './responses-runs.ts';
 import { RESPONSES_STATUSES } from './responses-statuses.ts';
 import { type ResponsesContext, scenarioEvents } from './responses-steps.ts';
 import type { Scenario } from './scenario.ts';
-import { type Plan, type Protocol, type Refusal, ScenarioEndpoint } from './scenario-endpoint.ts';
+import { type Plan, type Protocol, type Refusal, ScenarioEndpoint, type Script } from './scenario-endpoint.ts';
 
 export type ResponsesOptions = {
   /** When given, another key is refused. */
@@ -19,6 +19,9 @@ export type ResponsesOptions = {
   readonly defaults?: Partial<Scenario>;
   /** What it seals reasoning with: one that changes takes no reasoning of before. */
   readonly secret?: string;
+  /** Tokens of the prompt: more is refused. */
+  readonly contextTokens?: number;
+  readonly script?: Script;
 };
 
 /** What a request for a response that runs already gets instead of it. */
@@ -31,6 +34,12 @@ export type Retrieval =
   | 'stuck'
   | 'gone';
 
+const TOO_LONG: Refusal = {
+  status: 400,
+  type: 'invalid_request_error',
+  message: 'Your input exceeds the context window of this model. Please adjust your input and try again.',
+  code: 'context_length_exceeded',
+};
 const SECRET = 'fake-openai';
 const PATH = /^\/v1\/responses(?:\/(?<id>[\w-]+)(?<cancel>\/cancel)?)?$/u;
 
@@ -43,7 +52,7 @@ export class ResponsesEndpoint implements Endpoint {
 
   constructor(options: ResponsesOptions = {}) {
     this.#options = options;
-    this.#scenarios = new ScenarioEndpoint(this.#protocol());
+    this.#scenarios = new ScenarioEndpoint(this.#protocol(), options.script);
   }
 
   /** Every response that was begun, which is to say paid for, in order. */
@@ -128,9 +137,11 @@ export class ResponsesEndpoint implements Endpoint {
         if (method !== 'POST') return { status: 405, type: 'invalid_request_error', message: 'Method not allowed' };
         const request = readResponsesRequest(body, this.#options.secret ?? SECRET);
         if (!('conversation' in request)) return request;
+        const usage = this.#cache.account(`${request.model} ${request.cacheKey || number}`, request.prompt);
+        if (usage.inputTokens > (this.#options.contextTokens ?? Number.POSITIVE_INFINITY)) return TOO_LONG;
         const context: ResponsesContext = {
           ...request,
-          ...this.#cache.account(`${request.model} ${request.cacheKey || number}`, request.prompt),
+          ...usage,
           id: `resp_${String(number).padStart(6, '0')}`,
           seal: (reasoning) => seal(reasoning, this.#options.secret ?? SECRET),
         };

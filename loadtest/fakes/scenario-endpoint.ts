@@ -71,15 +71,20 @@ export type Plan<Context> =
   /** A response that is no stream. */
   | { readonly status: number; readonly headers?: Readonly<Record<string, string>>; readonly body: string };
 
+/** What a model of a test's own does with a request, by all that is in it; null: what its directive says. */
+export type Script = (body: unknown, conversation: Conversation) => Partial<Scenario> | null;
+
 export class ScenarioEndpoint<Context> implements Endpoint {
+  readonly #script: Script;
   readonly #protocol: Protocol<Context>;
   readonly #defaults: Scenario;
   readonly #queue: Plan<Context>[] = [];
   /** Requests so far by their step and their last user message: `times` counts them. */
   readonly #seen = new Map<string, number>();
 
-  constructor(protocol: Protocol<Context>) {
+  constructor(protocol: Protocol<Context>, script: Script = () => null) {
     this.#protocol = protocol;
+    this.#script = script;
     this.#defaults = { ...DEFAULT_SCENARIO, ...protocol.defaults };
   }
 
@@ -105,7 +110,7 @@ export class ScenarioEndpoint<Context> implements Endpoint {
       this.#refuse(response, received, id);
       return;
     }
-    const plan = this.#queue.shift();
+    const plan = this.#queue.shift() ?? this.#script(body, received.conversation) ?? undefined;
     if (plan !== undefined && 'steps' in plan) {
       await this.#stream(plan.steps(received.context), plan.chunks ?? 'event', exchange);
     } else if (plan !== undefined && 'body' in plan) {
@@ -242,8 +247,8 @@ type Performance<Context> = {
 export class FakeProvider<Context> extends FakeServer {
   readonly #endpoint: ScenarioEndpoint<Context>;
 
-  constructor(protocol: Protocol<Context>) {
-    const endpoint = new ScenarioEndpoint(protocol);
+  constructor(protocol: Protocol<Context>, script?: Script) {
+    const endpoint = new ScenarioEndpoint(protocol, script);
     super([endpoint]);
     this.#endpoint = endpoint;
   }

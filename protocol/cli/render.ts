@@ -8,6 +8,7 @@ import type { Action } from './action.ts';
 import { NO_TOOLS, renderToolResult, renderTools, type ShownTools, waitingForTools } from './render-tools.ts';
 import { CLEAN, sanitize, sanitizeDelta, sanitizeLine, type SanitizerState } from './sanitize.ts';
 import { callsOfMessage, labelOf, oneLine, shortName, type StepCalls } from './tool-wording.ts';
+import { describeMarker } from './marker.ts';
 import { describeEnd, describeError, describeRetry } from './wording.ts';
 
 export type Shown = {
@@ -124,6 +125,7 @@ export function waitingFor(state: ChatState): string | null {
   if (state.chat?.status === 'stopping') return 'stopping';
   if (turn.retry !== null) return 'waiting to try again';
   if (turn.actions.length > 0 || turn.calls.some(({ status }) => status === null)) return waitingForTools(state);
+  if (turn.compaction !== null) return 'making the chat smaller for the model';
   const open = turn.blocks.at(-1);
   if (open === undefined || open.ended) return 'waiting for the model';
   return open.text === '' && open.type !== 'tool_call' ? 'thinking' : null;
@@ -141,6 +143,11 @@ export function renderMessage(
 ): void {
   if (message.role === 'user') {
     actions.push({ kind: 'line', tone: 'user', text: messageText(message) });
+    return;
+  }
+  const marker = describeMarker(message);
+  if (marker !== null) {
+    if (marker !== '') actions.push({ kind: 'line', tone: 'dim', text: marker });
     return;
   }
   const calls = callsOfMessage(message);

@@ -51,6 +51,8 @@ export async function runCommand(session: CommandHost, input: Input): Promise<vo
     case 'deny':
     case 'steer':
       return runTool(session, input);
+    case 'compact':
+      return compact(session);
     case 'help':
       return help(session);
     case 'quit':
@@ -78,6 +80,11 @@ async function rename(session: CommandHost, title: string): Promise<void> {
 async function stop(session: CommandHost): Promise<void> {
   const stopped = await session.handle.stop();
   if (stopped === null || stopped.outcome === 'not_running') session.say('dim', 'nothing runs');
+}
+
+async function compact(session: CommandHost): Promise<void> {
+  const { outcome } = await session.handle.compact();
+  if (outcome === 'queued') session.say('dim', 'the chat is made smaller before the next step');
 }
 
 async function list(session: CommandHost, archived: boolean): Promise<void> {

@@ -18,6 +18,7 @@ export type Input =
   | { readonly kind: 'archive' }
   | { readonly kind: 'unarchive' }
   | { readonly kind: 'stop' }
+  | { readonly kind: 'compact' }
   | { readonly kind: 'help' }
   | { readonly kind: 'quit' }
   | { readonly kind: 'wrong'; readonly why: string };
@@ -34,6 +35,7 @@ export const SLASH_HELP: readonly string[] = [
   '/read              everything in this chat counts as read, on all your devices',
   '/archive           archive this chat, and with it those below it',
   '/unarchive         bring it back',
+  '/compact           make this chat smaller for the model, by a summary',
   '/stop              stop the turn (as Ctrl-C does)',
   ...EDIT_HELP,
   ...TOOL_HELP,
@@ -73,6 +75,7 @@ function parseCommand(name: string, rest: string): Input {
     case 'archive':
     case 'unarchive':
     case 'stop':
+    case 'compact':
     case 'help':
     case 'quit':
       return rest === '' ? { kind: name } : wrong(`/${name} takes nothing behind it.`);

@@ -3,7 +3,7 @@
 
 import type { Busy, Chat, ChatSummary, Message, QueuedMessage, TextPart } from '../content.ts';
 import { errorBody } from '../errors.ts';
-import { asArray, asBool, asId, asMap, asPosition, asString, asUint, orNull } from '../fields.ts';
+import { asArray, asBool, asId, asMap, asPosition, asString, asUint, orNull, asWord } from '../fields.ts';
 import type { Args } from '../frames.ts';
 import { uuidToBytes, type ChatId, type TurnId } from '../ids.ts';
 import { LIMITS } from '../limits.ts';
@@ -41,6 +41,8 @@ export type Sent =
   | { readonly outcome: 'started'; readonly turn: TurnId; readonly number: number; readonly position: Position }
   | { readonly outcome: 'queued'; readonly turn: TurnId; readonly position: Position };
 
+/** `queued`: before the next step of the running turn, or behind its end; `running`: it joined the one that runs. */
+export type Compacted = { readonly outcome: 'started' | 'queued' | 'running'; readonly turn: TurnId };
 export type Stopped = { readonly outcome: 'stopping' | 'not_running' };
 
 export type ListOptions = {
@@ -153,6 +155,11 @@ export function parseSent(map: Readonly<Record<string, unknown>>): Sent {
   const position = asPosition(map['position'], 'position');
   if (map['outcome'] !== 'started') return { outcome: 'queued', turn, position };
   return { outcome: 'started', turn, position, number: asUint(map['number'], 'number') };
+}
+
+export function parseCompacted(map: Readonly<Record<string, unknown>>): Compacted {
+  const outcome = asWord(map['outcome'], 'outcome', ['started', 'queued', 'running'], 'running');
+  return { outcome, turn: asId<TurnId>(map['turn'], 'turn') };
 }
 
 export function parseStopped(map: Readonly<Record<string, unknown>>): Stopped {

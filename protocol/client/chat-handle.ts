@@ -9,7 +9,7 @@ import type { PositionedEvent } from '../events.ts';
 import type { ChatId, CommandId, TurnId } from '../ids.ts';
 import { comparePositions, type Position } from '../position.ts';
 import { Attachment, type AttachmentOptions, type AttachmentStatus, type ChatFrame } from './attachment.ts';
-import type { MessagePage, MessagesOptions, NewMessage, Sent, Stopped } from './calls.ts';
+import type { MessagePage, MessagesOptions, NewMessage, Sent, Compacted, Stopped } from './calls.ts';
 import { EMPTY_CHAT_STATE, type ChatState } from './chat-state.ts';
 import { serveTools, type ClientTool } from './client-tools.ts';
 import type { Cleared, Edit, Fork, Forked, QueueChange, QueueChanged } from './edit-calls.ts';
@@ -33,6 +33,7 @@ export type HandleOptions = Pick<AttachmentOptions, 'clock' | 'random' | 'send' 
 export type ChatCalls = {
   send(chat: ChatId, message: NewMessage): Promise<Sent>;
   stop(chat: ChatId, turn: TurnId): Promise<Stopped>;
+  compact(chat: ChatId): Promise<Compacted>;
   read(chat: ChatId, number: number): Promise<number>;
   rename(chat: ChatId, title: string): Promise<Chat>;
   toolResult(chat: ChatId, answer: ToolAnswer): Promise<Answered>;
@@ -174,6 +175,11 @@ export class ChatHandle {
   async stop(): Promise<Stopped | null> {
     const { turn } = this.state;
     return turn === null ? null : this.#options.calls.stop(this.id, turn.turn);
+  }
+
+  /** Makes the chat smaller for the model. */
+  compact(): Promise<Compacted> {
+    return this.#options.calls.compact(this.id);
   }
 
   /** The person has seen everything that this state shows; null when there is no message. */

@@ -206,6 +206,12 @@ export class ParleyClient {
     return calls.readResult(result, calls.parseStopped);
   }
 
+  /** Makes the chat smaller for the model; refused with `nothing_to_compact` where there is nothing. */
+  async compact(chat: ChatId, options: CommandOptions = {}): Promise<calls.Compacted> {
+    const result = await this.command('chat.compact', calls.chatArgs(chat), options);
+    return calls.readResult(result, calls.parseCompacted);
+  }
+
   rename(chat: ChatId, title: string, options: CommandOptions = {}): Promise<Chat> {
     return this.#chatCommand('chat.rename', calls.chatArgs(chat, { title }), options);
   }

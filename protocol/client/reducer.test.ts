@@ -23,6 +23,7 @@ const LIVE: LiveTurn = {
   usage: null,
   calls: [],
   actions: [],
+  compaction: null,
 };
 
 function stateAt(changes: Partial<ChatState> = {}): ChatState {

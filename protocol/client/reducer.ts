@@ -9,6 +9,7 @@
 import type {
   BlockEvent,
   ChatEvent,
+  CompactionEvent,
   LiveBlock,
   LiveTurn,
   PositionedEvent,
@@ -112,6 +113,8 @@ function reduce(state: ChatState, event: ChatEvent): ChatState | null {
       return onTurn(state, (turn) => reduceTool(turn, event));
     case 'action':
       return onTurn(state, (turn) => ({ ...turn, actions: event.actions }));
+    case 'compaction':
+      return onTurn(state, (turn) => ({ ...turn, compaction: liveCompaction(event) }));
     case 'usage':
       // The figures of an attempt may be known only when its turn is over; then nothing shows them.
       return state.turn !== null && state.turn.turn === event.turn
@@ -173,7 +176,14 @@ function reduceStep(turn: LiveTurn, { step, attempt }: StepEvent): LiveTurn {
   return { ...turn, step, attempt, ...NOTHING_LIVE };
 }
 
-const NOTHING_LIVE = { blocks: [], retry: null, usage: null, calls: [], actions: [] } as const;
+const NOTHING_LIVE = { blocks: [], retry: null, usage: null, calls: [], actions: [], compaction: null } as const;
+
+/** The turn that it names is the one that runs: none begins while a chat is made smaller. */
+function liveCompaction(event: CompactionEvent): LiveTurn['compaction'] {
+  if (event.type === 'ended') return null;
+  const { source, context_tokens, context_limit_tokens } = event;
+  return { source, context_tokens, context_limit_tokens };
+}
 
 function reduceTool(turn: LiveTurn, event: ToolEvent): LiveTurn | null {
   if (turn.step !== event.step) return null;

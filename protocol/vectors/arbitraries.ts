@@ -15,7 +15,14 @@ import type {
 import type { OutgoingClientFrame } from '../codec.ts';
 import { encodeArgs } from '../codec.ts';
 import { ERRORS, type ErrorBody, type ErrorCode } from '../errors.ts';
-import type { ChatEvent, ForkReason, LiveTurn, PositionedEvent } from '../events.ts';
+import type {
+  ChatEvent,
+  CompactionOutcome,
+  CompactionSource,
+  ForkReason,
+  LiveTurn,
+  PositionedEvent,
+} from '../events.ts';
 import type { Args, ServerFrame, SnapshotHead, SnapshotPiece } from '../frames.ts';
 import { uuidFromBytes, type ChatId, type CommandId, type Epoch, type TurnId } from '../ids.ts';
 import { must } from '../assert.ts';
@@ -153,6 +160,8 @@ const kind = <K extends string>(name: K): { readonly kind: fc.Arbitrary<K> } => 
 const type = <K extends string>(name: K): { readonly type: fc.Arbitrary<K> } => ({ type: fc.constant(name) });
 const block = { ...kind('block'), step: uint, index: uint };
 const tool = { ...kind('tool'), step: uint, call: text };
+const compaction = { ...kind('compaction'), turn: id<TurnId>(), context_tokens: maybe(uint) };
+const source = fc.constantFrom<CompactionSource>('automatic', 'manual', 'overflow');
 const callName = fc.record({ call: text, name: text });
 
 export const event: fc.Arbitrary<ChatEvent> = fc.oneof(
@@ -173,6 +182,18 @@ export const event: fc.Arbitrary<ChatEvent> = fc.oneof(
   fc.record({ ...tool, ...type('progress'), offset: uint, text }),
   fc.record({ ...tool, ...type('settled'), status: toolStatus }),
   fc.record({ ...kind('action'), actions: fc.array(action, { maxLength: 3 }) }),
+  fc.record({
+    ...compaction,
+    ...type('started'),
+    source,
+    context_limit_tokens: maybe(uint),
+  }),
+  fc.record({
+    ...compaction,
+    ...type('ended'),
+    outcome: fc.constantFrom<CompactionOutcome>('compacted', 'cut', 'failed'),
+    left_tokens: maybe(uint),
+  }),
   fc.record({
     ...kind('fork'),
     reason: fc.constantFrom<ForkReason>('compaction', 'edit', 'model', 'tools', 'clear', 'reasoning'),
@@ -203,6 +224,7 @@ const live: fc.Arbitrary<LiveTurn> = fc.record({
     maxLength: 3,
   }),
   actions: fc.array(action, { maxLength: 3 }),
+  compaction: maybe(fc.record({ source, context_tokens: maybe(uint), context_limit_tokens: maybe(uint) })),
 });
 
 const head: fc.Arbitrary<SnapshotHead> = fc.record({

@@ -145,6 +145,7 @@ const HEAD: SnapshotHead = {
       { call: 'call_2', name: 'pick_color', text: '', bytes: 0, status: null },
     ],
     actions: [ACTION],
+    compaction: { source: 'automatic', context_tokens: 141_000, context_limit_tokens: 200_000 },
   },
 };
 
@@ -368,6 +369,28 @@ const EVENTS: readonly (readonly [string, ChatEvent])[] = [
   ['tool settled', { kind: 'tool', type: 'settled', step: 1, call: 'call_1', status: 'unknown' }],
   ['action', { kind: 'action', actions: [ACTION, { ...ACTION, type: 'approval', call: 'call_3' }] }],
   ['action, none', { kind: 'action', actions: [] }],
+  [
+    'compaction started',
+    {
+      kind: 'compaction',
+      type: 'started',
+      turn: TURN,
+      source: 'overflow',
+      context_tokens: null,
+      context_limit_tokens: 200_000,
+    },
+  ],
+  [
+    'compaction ended',
+    {
+      kind: 'compaction',
+      type: 'ended',
+      turn: TURN,
+      outcome: 'compacted',
+      context_tokens: 141_000,
+      left_tokens: 2_100,
+    },
+  ],
   ['fork', { kind: 'fork', reason: 'compaction' }],
   ['usage', { kind: 'usage', turn: TURN, step: 1, attempt: 1, usage: { ...USAGE, estimated: true } }],
 ];

@@ -18,7 +18,8 @@ import type {
 } from '../../actors/ports.ts';
 import { must } from '../../protocol/assert.ts';
 import { decodeBody, decodeServerMessage, encodeArgs } from '../../protocol/codec.ts';
-import type { Busy } from '../../protocol/content.ts';
+import type { Busy, ChatStatus, Message } from '../../protocol/content.ts';
+import type { ErrorBody } from '../../protocol/errors.ts';
 import type { PositionedEvent } from '../../protocol/events.ts';
 import type { Args } from '../../protocol/frames.ts';
 import {
@@ -27,6 +28,7 @@ import {
   uuidV7,
   type ChatId,
   type CommandId,
+  type Epoch,
   type NodeId,
   type OwnerId,
 } from '../../protocol/ids.ts';
@@ -35,7 +37,7 @@ import { builtinTools } from '../support/tools.ts';
 import type { ToolRunner } from '../../actors/tool-ports.ts';
 import { settle, SimClock } from '../sim/clock.ts';
 import { MemoryStore } from '../sim/memory-store.ts';
-import { MemoryTables } from '../sim/memory-tables.ts';
+import { MemoryTables, type ChatRow } from '../sim/memory-tables.ts';
 import { SimRandom } from '../sim/random.ts';
 
 const START_MS = Date.UTC(2026, 0, 1);
@@ -49,6 +51,8 @@ export type PlayedAttempt = {
   readonly sink: StepSink;
   readonly signal: AbortSignal;
   complete(stopReason?: StopReason): void;
+  /** With what the request held. */
+  answer(said: Said): void;
   /** Calls these tools, `[name, arguments]` each, and hands over to them. The ids are `c0`, `c1`, … and `2c0`, … in the next one. */
   call(...calls: readonly (readonly [string, string])[]): void;
   fail(kind: ModelErrorKind): void;
@@ -56,6 +60,8 @@ export type PlayedAttempt = {
   /** Against its port: an adapter never rejects. */
   crash(): void;
 };
+
+export type Said = { readonly text: string; readonly inputTokens: number };
 
 /** What a command was answered. */
 export type Answer = { readonly ok: boolean; readonly body: unknown };
@@ -143,6 +149,36 @@ export class Stage {
     return this.host.attach(VIEWER, chat, cursor, FOLLOWER);
   }
 
+  /** What the attempts of the ledger are for, in the order in which they were opened. */
+  purposes(): readonly string[] {
+    return [...this.tables.attempts.values()].map(({ opening }) => opening.purpose ?? 'turn');
+  }
+
+  settlements(): readonly (string | null)[] {
+    return [...this.tables.attempts.values()].map(({ settlement }) => settlement?.outcome ?? null);
+  }
+
+  async shown(chat: ChatId): Promise<readonly Message[]> {
+    const page = await this.store.page(chat, { before: null, after: 0, limit: 200 });
+    return page.outcome === 'read' ? page.value.messages : [];
+  }
+
+  statusOf(chat: ChatId): ChatStatus {
+    return this.#row(chat).chat.status;
+  }
+
+  errorOf(chat: ChatId): ErrorBody | null {
+    return this.#row(chat).chat.last_error;
+  }
+
+  epochOf(chat: ChatId): Epoch {
+    return this.#row(chat).epoch;
+  }
+
+  #row(chat: ChatId): ChatRow {
+    return must(this.tables.chats.get(chat), 'the chat is there');
+  }
+
   /** Everything that can happen without time passing has happened. */
   settle(): Promise<void> {
     return settle();
@@ -176,13 +212,19 @@ function playedAttempt(parts: {
   readonly resolve: (result: AttemptResult | Promise<never>) => void;
 }): PlayedAttempt {
   const { request, sink, signal, number, resolve } = parts;
-  const complete = (stopReason: StopReason = 'end_turn'): void =>
-    resolve({ outcome: 'completed', stopReason, provider: null, usage: USAGE, requestId: null });
+  const complete = (stopReason: StopReason = 'end_turn', inputTokens = 1): void => {
+    const usage = { ...USAGE, input_tokens: inputTokens };
+    resolve({ outcome: 'completed', stopReason, provider: null, usage, requestId: null });
+  };
   return {
     request,
     sink,
     signal,
     complete,
+    answer: ({ text, inputTokens }) => {
+      say(sink, text);
+      complete('end_turn', inputTokens);
+    },
     call: (...calls) => {
       for (const [index, [name, args]] of calls.entries()) {
         sink.blockStart(index, 'tool_call', { call: `${number === 1 ? '' : number}c${index}`, name });
@@ -198,6 +240,12 @@ function playedAttempt(parts: {
     crash: () => resolve(Promise.reject(new Error('a bug'))),
     abort: () => resolve({ outcome: 'aborted', provider: null, usage: null, requestId: null }),
   };
+}
+
+function say(sink: StepSink, text: string): void {
+  sink.blockStart(0, 'text');
+  sink.blockDelta(0, text);
+  sink.blockEnd(0);
 }
 
 /** The events behind `cursor` as a follower gets them. */

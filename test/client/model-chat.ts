@@ -292,6 +292,7 @@ function liveTurn({ id, step, attempt, blocks, retried, used }: Turn): LiveTurn 
     usage: used === null ? null : usage(used),
     calls: [],
     actions: [],
+    compaction: null,
   };
 }
 

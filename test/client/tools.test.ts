@@ -246,6 +246,7 @@ function live(...actions: readonly Action[]): NonNullable<ReturnType<typeof head
     usage: null,
     calls: [],
     actions,
+    compaction: null,
   };
 }
 

@@ -85,6 +85,7 @@ export function streaming(position: Position, text: string): ServerFrame {
     usage: null,
     calls: [],
     actions: [],
+    compaction: null,
   };
   return snapshot(position, { head: head({ live }), live: text === '' ? [] : [[0, 0, text]] });
 }

@@ -161,6 +161,7 @@ CHAT = shape(
     updated_at=whole,
 )
 SUMMARY_KEYS = shape(read=or_nil(whole), unread=or_nil(whole))
+SOURCES = ("automatic", "manual", "overflow")
 BLOCK_TYPE = word(("text", "reasoning", "tool_call"), "reasoning")
 LIVE_BLOCK = shape(index=whole, type=BLOCK_TYPE, text=text, bytes=whole, ended=flag)
 CALL_NAME = shape(call=text, name=text)
@@ -183,6 +184,9 @@ def optional(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 LIVE_RETRY = shape(attempt=whole, delay_ms=whole, at=whole, error=error)
+LIVE_COMPACTION = shape(
+    source=word(SOURCES, "automatic"), context_tokens=or_nil(whole), context_limit_tokens=or_nil(whole)
+)
 LIVE = shape(
     turn=ident,
     model=text,
@@ -193,6 +197,7 @@ LIVE = shape(
     usage=or_nil(USAGE),
     calls=optional(each(LIVE_CALL)),
     actions=optional(actions),
+    compaction=or_nil(LIVE_COMPACTION),
 )
 HEAD = shape(
     drop_older=flag,
@@ -236,7 +241,7 @@ def event(kind: int, payload: Any) -> Frame | None:
             return _block_start(array(payload))
     form = _FORMS.get((kind, None))
     fields = payload
-    if form is None and kind in (6, 7, 9, 10):
+    if form is None and kind in (6, 7, 9, 10, 12):
         form = _FORMS.get((kind, whole([*array(payload), None][0])))
         fields = array(payload)[1:]
     if form is None:
@@ -272,6 +277,24 @@ _FORMS: dict[tuple[int, int | None], _Form] = {
     (9, 1): ({"kind": "block", "type": "delta"}, {**_BLOCK, "offset": whole, "text": text}),
     (9, 2): ({"kind": "block", "type": "end"}, {**_BLOCK, "bytes": whole}),
     (10, 0): ({"kind": "tool", "type": "started"}, {**_TOOL, "name": text}),
+    (12, 0): (
+        {"kind": "compaction", "type": "started"},
+        {
+            "turn": ident,
+            "source": word(SOURCES, "automatic"),
+            "context_tokens": or_nil(whole),
+            "context_limit_tokens": or_nil(whole),
+        },
+    ),
+    (12, 1): (
+        {"kind": "compaction", "type": "ended"},
+        {
+            "turn": ident,
+            "outcome": word(("compacted", "cut", "failed"), "compacted"),
+            "context_tokens": or_nil(whole),
+            "left_tokens": or_nil(whole),
+        },
+    ),
     (10, 1): ({"kind": "tool", "type": "progress"}, {**_TOOL, "offset": whole, "text": text}),
     (10, 2): ({"kind": "tool", "type": "settled"}, {**_TOOL, "status": TOOL_STATUS}),
     (15, None): ({"kind": "fork"}, {"reason": word(FORKS, "edit")}),

@@ -137,7 +137,7 @@ class ChatState:
                 self._turn(event)
             case "step":
                 turn = self._running(event)
-                turn.update(blocks={}, retry=None, usage=None, calls=[], actions=[])
+                turn.update(blocks={}, retry=None, usage=None, calls=[], actions=[], compaction=None)
                 if event["type"] == "started":
                     turn.update(step=event["step"], attempt=event["attempt"])
             case "retry":
@@ -151,6 +151,12 @@ class ChatState:
                 if self.turn is None:
                     raise Gap("an action of no turn")
                 self.turn["actions"] = event["actions"]
+            case "compaction":
+                if self.turn is None:
+                    raise Gap("a compaction of no turn")
+                keys = ("source", "context_tokens", "context_limit_tokens")
+                started = event["type"] == "started"
+                self.turn["compaction"] = {key: event[key] for key in keys} if started else None
             case "usage":
                 if self.turn is not None and self.turn["turn"] == event["turn"]:
                     self.turn["usage"] = event["usage"]
@@ -171,6 +177,7 @@ class ChatState:
             self.turn = None
             return
         rest = {"step": 0, "attempt": 0, "blocks": {}, "retry": None, "usage": None, "calls": [], "actions": []}
+        rest["compaction"] = None
         self.turn = {"turn": event["turn"], "model": event["model"], **rest}
 
     # ---------------------------------------------------------------------------------------------------- blocks

@@ -4,10 +4,10 @@ import type {
   ChatList,
   CommandRow,
   FeedPage,
+  LedgerItem,
   ListRequest,
   NewMessage,
   Principal,
-  PromptItem,
 } from '../../actors/ports.ts';
 import type { ChatChanges, FoundMessage, MessagePage, PageRange } from '../../actors/history-ports.ts';
 import type { ChatSummary, Message } from '../../protocol/content.ts';
@@ -64,9 +64,11 @@ export function part(row: ChatRow | undefined, number: number, index: number): s
   return seenByUsers(row).find((message) => message.number === number)?.parts[index]?.text ?? null;
 }
 
-export function prompt(row: ChatRow | undefined): readonly PromptItem[] {
-  return promptRows(row).flatMap(({ role, parts, provider, number }) =>
-    role === 'system' ? [] : [{ role, parts, provider: number >= (row?.reasoningFrom ?? 0) ? provider : null }],
+export function prompt(row: ChatRow | undefined): readonly LedgerItem[] {
+  return promptRows(row).flatMap(({ number, createdBy: sentBy, role, parts, provider }) =>
+    role === 'system'
+      ? []
+      : [{ number, sentBy, role, parts, provider: number >= (row?.reasoningFrom ?? 0) ? provider : null }],
   );
 }
 

@@ -72,7 +72,8 @@ function findClash(tables: MemoryTables, row: ChatRow, intent: CommitIntent): st
   const fresh = intent.messages.length > 0;
   if (fresh && hasTwice(rows.map(({ number }) => number))) return 'messages_pkey';
   if (fresh && hasTwice(rows.map(({ id }) => id))) return 'messages_chat_id_key';
-  if (fresh && hasTwice(rows.map(({ position }) => `${position.epoch}.${position.seq}`)))
+  const shown = rows.filter(({ visibility }) => visibility !== 'model');
+  if (fresh && hasTwice(shown.map(({ position }) => `${position.epoch}.${position.seq}`)))
     return 'messages_position_key';
   const left = row.queue.filter(({ id }) => !intent.dequeue.includes(id));
   const queue = [...left, ...intent.enqueue, ...intent.enqueueFirst];

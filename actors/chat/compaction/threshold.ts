@@ -1,11 +1,10 @@
 // When a chat is compacted by itself: what its last request held against the window of the model. Pure.
 
 import type { Usage } from '../../../protocol/content.ts';
-import type { ModelBinding } from '../../ports.ts';
 import { COMPACTION_LIMITS } from './limits.ts';
 
-/** What a model says about its window. */
-export type Window = Pick<ModelBinding, 'contextWindow' | 'compactionPercent'>;
+/** What is known of a model's window, as in `ModelBinding`. */
+export type Window = { readonly contextWindow: number | null; readonly compactionPercent: number | null };
 
 /** What the request held: the figures of the prompt exclude each other. 0: the provider has not said. */
 export function contextTokens({ input_tokens, cache_read_tokens, cache_write_tokens }: Usage): number {

@@ -4,7 +4,7 @@ import { must } from '../../../protocol/assert.ts';
 import { uuidV8 } from '../../../protocol/ids.ts';
 import { eventParts } from '../../../protocol/references.ts';
 import type { Draft } from '../draft.ts';
-import type { EffectName } from '../machine.ts';
+import type { EffectName } from '../effect-names.ts';
 import { STEP_LIMIT_NOTE } from '../prompt.ts';
 import { actionsOf, bare, type Settlement } from '../tool-calls.ts';
 import { turnOf, type Effect, type EffectInput } from './input.ts';

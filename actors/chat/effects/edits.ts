@@ -3,7 +3,7 @@
 import { must } from '../../../protocol/assert.ts';
 import { uuidToBytes, uuidV8 } from '../../../protocol/ids.ts';
 import type { Draft } from '../draft.ts';
-import type { EffectName } from '../machine.ts';
+import type { EffectName } from '../effect-names.ts';
 import { sendOf, wirePosition, type Effect } from './input.ts';
 import { EMPTY_MESSAGE } from './messages.ts';
 import { endTurn, startTurn } from './turn.ts';
@@ -24,7 +24,7 @@ export const EDIT_EFFECTS = {
     draft.requireUnarchived = true;
     rewind(draft, from);
     const position = draft.nextPosition();
-    startTurn(draft, id, trace);
+    startTurn(draft, { id, trace, message: from - 1 });
     const result = { outcome: 'started', number: from - 1, turn: uuidToBytes(id), position: wirePosition(position) };
     draft.reply = { ok: true, result };
   },
@@ -62,6 +62,12 @@ function rewind(draft: Draft, from: number): void {
   if (from > to) return;
   const position = draft.push({ kind: 'rewind', from, to });
   draft.rewind = { from, position };
-  draft.change({ contextTokens: null });
+  draft.change({ contextTokens: heldBelow(draft, from) });
   draft.push({ kind: 'fork', reason: 'edit' });
+}
+
+/** What is left of the prompt, by the share of the messages: nobody has counted it, the next request tells. */
+function heldBelow({ state }: Draft, from: number): number | null {
+  const share = (from - 1) / (state.nextNumber - 1);
+  return state.contextTokens === null ? null : Math.floor(state.contextTokens * share) || null;
 }

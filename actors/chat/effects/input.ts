@@ -7,6 +7,8 @@ import type { Position } from '../../../protocol/position.ts';
 import type { TraceParent } from '../../../protocol/trace-parent.ts';
 import type { Random, ModelDirectory } from '../../ports.ts';
 import type { TurnRecord } from '../../turn-ports.ts';
+import type { CompactionJudgement } from '../compaction/judgement.ts';
+import type { Window } from '../compaction/threshold.ts';
 import type { Draft } from '../draft.ts';
 import type { EndedAttempt } from '../ended-attempt.ts';
 import type { Queue } from '../queue.ts';
@@ -32,6 +34,13 @@ export type EffectInput = {
   readonly send: SendInput | null;
   /** Of the command that asked for this; null: of none. */
   readonly trace: TraceParent | null;
+  /** Somebody waits for the chat to rest: nothing new begins behind the turn. */
+  readonly restsAfter: boolean;
+  /** The window of a model, for compaction. */
+  readonly windowOf: (model: string) => Window;
+  /** The command that asks for a compaction. */
+  readonly compact: { readonly id: CommandId; readonly trace: TraceParent | null } | null;
+  readonly compaction: CompactionJudgement | null;
   readonly ended: EndedAttempt | null;
   /** From which number on messages are to leave. */
   readonly rewindFrom: number | null;
@@ -51,6 +60,8 @@ export type EffectInput = {
 export const NO_INPUT = {
   send: null,
   trace: null,
+  compact: null,
+  compaction: null,
   ended: null,
   recovered: null,
   plan: null,
@@ -59,19 +70,25 @@ export const NO_INPUT = {
   queueChange: null,
 } as const;
 
-/** What is the same for every effect of an actor. */
+type ConstantInput = Pick<
+  EffectInput,
+  'random' | 'deploymentPrompt' | 'providerOf' | 'settings' | 'toolsHash' | 'restsAfter' | 'windowOf'
+>;
+
+/** What is the same for every effect of a step. */
 export function constantInput(
   {
     random,
     settings,
     models,
   }: { readonly random: Random; readonly settings: ChatSettings; readonly models: ModelDirectory },
-  toolsHash: string,
-): Pick<EffectInput, 'random' | 'deploymentPrompt' | 'providerOf' | 'settings' | 'toolsHash'> {
+  now: Pick<EffectInput, 'toolsHash' | 'restsAfter'>,
+): ConstantInput {
   return {
     random,
     settings,
-    toolsHash,
+    ...now,
+    windowOf: (model) => models.find(model) ?? { contextWindow: null, compactionPercent: null },
     deploymentPrompt: settings.deploymentPrompt,
     providerOf: (model) => models.find(model)?.provider ?? 'none',
   };

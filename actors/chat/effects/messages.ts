@@ -2,6 +2,7 @@
 
 import { must } from '../../../protocol/assert.ts';
 import type { Part, QueuedMessage, Usage } from '../../../protocol/content.ts';
+import type { MessageEvent } from '../../../protocol/events.ts';
 import { uuidV8, type OwnerId } from '../../../protocol/ids.ts';
 import type { Position } from '../../../protocol/position.ts';
 import { eventParts } from '../../../protocol/references.ts';
@@ -106,19 +107,41 @@ export function addReply(draft: Draft, row: ReplyRow): void {
   });
 }
 
-/** A note that only the model sees: many models refuse a prompt that ends with their own words. */
-export function keepNote(draft: Draft, input: EffectInput, text: string): void {
+/** A row that is no answer of a step. One that only the model sees is no event: it stands where the next one does. */
+export function addRow(
+  draft: Draft,
+  row: Partial<NewMessage> & Pick<NewMessage, 'id' | 'role' | 'visibility' | 'parts'>,
+): void {
   const number = draft.state.nextNumber;
   draft.change({ nextNumber: number + 1 });
-  draft.messages.push({
-    ...EMPTY_MESSAGE,
-    number,
+  const whole = { ...EMPTY_MESSAGE, createdAtMs: draft.atMs, ...row, number };
+  const position = row.visibility === 'model' ? draft.nextPosition() : draft.push(messageEvent(whole));
+  draft.messages.push({ ...whole, position });
+}
+
+function messageEvent(row: Omit<NewMessage, 'position'>): MessageEvent {
+  const { number, id, role, model, turn, createdAtMs } = row;
+  return {
+    kind: 'message',
+    message: {
+      number,
+      id,
+      role,
+      parts: eventParts(row.parts),
+      created_at: createdAtMs,
+      ...(model === null ? {} : { model }),
+      ...(turn === null ? {} : { turn }),
+    },
+  };
+}
+
+/** A note that only the model sees: many models refuse a prompt that ends with their own words. */
+export function keepNote(draft: Draft, input: EffectInput, text: string): void {
+  addRow(draft, {
     id: uuidV8(draft.atMs, input.random.bytes(10)),
-    position: draft.nextPosition(),
     role: 'user',
     visibility: 'model',
     parts: [{ type: 'text', text }],
-    createdAtMs: draft.atMs,
     turn: turnOf(draft).id,
   });
 }

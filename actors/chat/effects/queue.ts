@@ -7,7 +7,7 @@ import { uuidToBytes } from '../../../protocol/ids.ts';
 import { LIMITS } from '../../../protocol/limits.ts';
 import type { QueuedItem } from '../../ports.ts';
 import type { Draft } from '../draft.ts';
-import type { EffectName } from '../machine.ts';
+import type { EffectName } from '../effect-names.ts';
 import { sendOf, setModel, wirePosition, type Effect, type SendInput } from './input.ts';
 import { acceptMessage } from './messages.ts';
 import { startTurn } from './turn.ts';
@@ -32,7 +32,8 @@ export const QUEUE_EFFECTS = {
     draft.change({ queue: rest });
     draft.push({ kind: 'queue', queue: rest });
     acceptMessage(draft, item);
-    startTurn(draft, item.id, item.trace ?? null);
+    const message = draft.state.nextNumber - 1;
+    startTurn(draft, { id: item.id, trace: item.trace ?? null, message });
   },
   changeQueue(draft, input) {
     const { queue, heldUntilMs } = must(input.queueChange, 'the machine was given a queue');

@@ -2,7 +2,7 @@
 
 import { errorBody } from '../../../protocol/errors.ts';
 import type { Draft } from '../draft.ts';
-import type { EffectName } from '../machine.ts';
+import type { EffectName } from '../effect-names.ts';
 import { RECOVERY_NOTE } from '../prompt.ts';
 import type { Recovered } from '../recovery.ts';
 import { resumeAttempt } from '../resume.ts';

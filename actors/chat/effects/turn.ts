@@ -1,14 +1,16 @@
 // Turns and their attempts: how one starts, what is kept of it, how it ends.
 
 import { must } from '../../../protocol/assert.ts';
-import type { TurnOutcome } from '../../../protocol/content.ts';
+import type { TurnOutcome, Usage } from '../../../protocol/content.ts';
 import type { ErrorBody } from '../../../protocol/errors.ts';
 import { uuidToBytes, uuidV8, type AttemptId, type CommandId } from '../../../protocol/ids.ts';
 import type { TraceParent } from '../../../protocol/trace-parent.ts';
-import type { TurnRecord } from '../../turn-ports.ts';
+import type { AttemptOpening, AttemptPurpose, TurnRecord } from '../../turn-ports.ts';
+import { judged } from '../compaction/record.ts';
+import { contextTokens } from '../compaction/threshold.ts';
 import type { Draft } from '../draft.ts';
 import type { EndedAttempt } from '../ended-attempt.ts';
-import type { EffectName } from '../machine.ts';
+import type { EffectName } from '../effect-names.ts';
 import { systemPrompt } from '../prompt.ts';
 import { endedOf, sendOf, setModel, turnOf, wirePosition, type Effect, type EffectInput } from './input.ts';
 import { acceptMessage, keepMessage } from './messages.ts';
@@ -28,7 +30,7 @@ export const TURN_EFFECTS = {
   },
   startTurn(draft, input) {
     const { id, trace } = sendOf(input);
-    startTurn(draft, id, trace);
+    startTurn(draft, { id, trace, message: draft.state.nextNumber - 1 });
   },
   openAttempt,
   replyStopping(draft) {
@@ -91,7 +93,15 @@ export const TURN_EFFECTS = {
   },
 } satisfies Partial<Record<EffectName, Effect>>;
 
-export function startTurn(draft: Draft, id: CommandId, trace: TraceParent | null): void {
+/** `message`: the number of the one that it answers; null: it answers none. */
+export function startTurn(
+  draft: Draft,
+  {
+    id,
+    trace,
+    message,
+  }: { readonly id: CommandId; readonly trace: TraceParent | null; readonly message: number | null },
+): void {
   const { model } = draft.state.chat;
   const turn: TurnRecord = {
     id: id as string as TurnRecord['id'],
@@ -101,6 +111,7 @@ export function startTurn(draft: Draft, id: CommandId, trace: TraceParent | null
     stopping: null,
     retry: null,
     recoveries: 0,
+    ...(message === null ? {} : { from: message }),
     ...(trace === null ? {} : { trace }),
   };
   draft.change({ turn });
@@ -156,8 +167,43 @@ function settleAttempt(draft: Draft, ended: EndedAttempt): void {
     costMicros,
   });
   draft.change({ attempt: null });
+  if (attempt.purpose !== undefined) return;
   const { turn, step, attempt: number } = attempt;
   draft.push({ kind: 'usage', turn, step, attempt: number, usage });
+  const seconds = (draft.atMs - attempt.startedAtMs) / 1000;
+  if (seconds > 0 && usage.output_tokens > 0) draft.change({ tokensPerSecond: usage.output_tokens / seconds });
+  // What did not fit was not answered: nothing of it is known to fit, and there may be nothing to summarise.
+  if (error?.code !== 'context_overflow') noteContext(draft, usage);
+}
+
+/** What the request held, as far as the provider has said, and with it what the compaction before it has gained. */
+function noteContext(draft: Draft, usage: Usage): void {
+  const tokens = contextTokens(usage);
+  if (tokens === 0) return;
+  draft.change({ contextTokens: tokens });
+  const { turn } = draft.state;
+  if (turn?.compaction !== undefined) {
+    draft.change({ turn: { ...turn, compaction: judged(turn.compaction, tokens) } });
+  }
+}
+
+/** An attempt that is no step of the turn. */
+export function openAside(
+  draft: Draft,
+  input: EffectInput,
+  aside: Pick<AttemptOpening, 'attempt' | 'model'> & { readonly purpose: Exclude<AttemptPurpose, 'turn'> },
+): AttemptOpening {
+  const { id: turn, step } = turnOf(draft);
+  const opening: AttemptOpening = {
+    id: uuidV8<AttemptId>(draft.atMs, input.random.bytes(10)),
+    turn,
+    step,
+    provider: input.providerOf(aside.model),
+    startedAtMs: draft.atMs,
+    ...aside,
+  };
+  draft.attemptsOpened.push(opening);
+  return opening;
 }
 
 export function endTurn(draft: Draft, outcome: TurnOutcome, error: ErrorBody | null): void {
