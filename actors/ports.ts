@@ -86,6 +86,8 @@ export type ModelDirectory = {
   readonly defaultId: string;
   find(id: string): ModelBinding | null;
   list(): readonly { readonly id: string; readonly default: boolean }[];
+  /** The model that names chats with the model `id`; null: nobody does. */
+  titleModelFor(id: string): string | null;
 };
 
 export type ModelRequest = {

@@ -212,9 +212,12 @@ function readyModels(config: Config, ports: Pick<CatalogueConfig, 'clock' | 'ran
   const anthropic = providerConfig(config.anthropicApiKey, config.anthropicBaseUrl);
   const openai = providerConfig(config.openaiApiKey, config.openaiBaseUrl);
   const compatible = compatibleServer(config);
-  const known = { windows, compactionPercents };
+  const known = { windows, compactionPercents, titleModel: config.titleModel };
   const result = modelCatalogue({ ...ports, ...known, anthropic, openai, compatible, scripted: true, defaultModel });
-  if (result.outcome === 'fault') throw new StartError(`${result.fault} See --default-model (PARLEY_DEFAULT_MODEL).`);
+  if (result.outcome === 'fault')
+    throw new StartError(
+      `${result.fault} See --default-model (PARLEY_DEFAULT_MODEL) and --title-model (PARLEY_TITLE_MODEL).`,
+    );
   return result.catalogue;
 }
 

@@ -44,6 +44,7 @@ import { CHAT_LIMITS } from './settings.ts';
 import { heldUntil } from './queue.ts';
 import { giveUpRuns, referToRun } from './resume.ts';
 import { StreamLog } from './stream-log.ts';
+import { TitleDriver, withoutTitles } from './title-driver.ts';
 import { judgedEnd } from './judged-end.ts';
 
 export type ActorDeps = ActorDepsOf<ChatActor>;
@@ -65,6 +66,7 @@ export class ChatActor {
   #attempt: AttemptRun | null = null;
   readonly #calls: CallDriver;
   readonly #compaction: CompactionDriver;
+  readonly #titles = new TitleDriver(this);
   readonly #deadline: Deadline;
   readonly #journalTimer: Deadline;
   /** While above 0 no queued message starts a turn: somebody waits for the chat to rest. */
@@ -73,7 +75,8 @@ export class ChatActor {
   readonly #rest = new RestWaiters(() => this.#ended !== null);
 
   /** `crashed`: the actors of this chat failed too often of late; a turn that was running is given up. */
-  constructor(deps: ActorDeps, record: ChatRecord, crashed: boolean) {
+  constructor(deps: ActorDeps, loaded: ChatRecord, crashed: boolean) {
+    const { record, titles } = withoutTitles(loaded);
     this.deps = deps;
     this.chat = record.chat.id;
     this.epoch = record.epoch;
@@ -104,6 +107,7 @@ export class ChatActor {
     });
     this.#state = stateOf(record);
     this.post(() => this.#load(record, crashed));
+    this.post(() => this.#titles.settleLost(titles));
   }
 
   /** Made when there is something to say, which is seldom: a logger of its own is a third of what an idle actor holds. */
@@ -228,9 +232,7 @@ export class ChatActor {
 
   /** Asks storage whether this is still the chat's epoch; ends the actor when it is not. */
   confirm(): Promise<void> {
-    this.post(async () => {
-      await this.#persist(this.openDraft(), null);
-    });
+    this.post(async () => void (await this.#persist(this.openDraft(), null)));
     return this.settled();
   }
 
@@ -252,7 +254,7 @@ export class ChatActor {
   /** Gives the chat up in order when nobody needs it. */
   passivate(): Promise<void> {
     this.post(async () => {
-      if (!this.atRest || this.streamLog.followers > 0 || this.#mailbox.length > 0) return;
+      if (!this.atRest || !this.#titles.isIdle || this.streamLog.followers > 0 || this.#mailbox.length > 0) return;
       await this.#release('passivated');
     });
     return this.settled();
@@ -291,6 +293,7 @@ export class ChatActor {
     this.#attempt = null;
     this.#calls.runs?.abandon();
     this.#compaction.abandon();
+    this.#titles.abandon();
     this.#mailbox.close();
     this.streamLog.end();
     this.#rest.tell();
@@ -352,6 +355,7 @@ export class ChatActor {
       if (this.life === 'requesting') this.#startAttempt(resume);
     }
     this.#compaction.follow(this.life);
+    this.#titles.follow();
     this.#calls.follow();
     this.#armDeadline();
     this.#rest.tell();
@@ -414,9 +418,7 @@ export class ChatActor {
         });
       },
       onFault: (error) => this.#log.error('attempt failed by a bug', { error, ...this.#traced }),
-      onEnded: (result) => {
-        this.post(() => this.#attemptEnded(run, result));
-      },
+      onEnded: (result) => this.post(() => this.#attemptEnded(run, result)),
     });
     this.#attempt = run;
     this.#armJournal();

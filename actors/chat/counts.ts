@@ -70,7 +70,7 @@ export class ActorCounts {
       this.provider(opening?.provider ?? 'none').settled(settlement, opening);
     }
     const [settlement] = draft.attemptsSettled;
-    if (settlement !== undefined && draft.state.turn?.retry) {
+    if (settlement !== undefined && draft.state.turn?.retry && !draft.before.turn?.retry) {
       this.provider(draft.before.attempt?.provider ?? 'none').retries.add(settlement.errorCode ?? 'none');
     }
   }

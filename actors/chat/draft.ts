@@ -33,6 +33,8 @@ export type ActorState = {
   readonly reasoningFrom: number;
   /** As the model wrote its latest step; null: it has written none since the chat was loaded. Not kept. */
   readonly tokensPerSecond: number | null;
+  /** The chat is being named by this text; not kept: after a crash it goes by what it has. */
+  readonly titling: { readonly opening: AttemptOpening; readonly text: string } | null;
   readonly systemPrompt: string | null;
   readonly fixedSystem: readonly string[] | null;
   readonly attempt: AttemptOpening | null;
@@ -65,6 +67,7 @@ export function stateOf(record: ChatRecord): ActorState {
     allowed,
     toolsHash,
     tokensPerSecond: null,
+    titling: null,
   };
 }
 
@@ -155,8 +158,8 @@ export class Draft {
 
   /** The opening of an attempt that this draft settles; null when it is one of an epoch long over. */
   openedOf(settlement: AttemptSettlement): AttemptOpening | null {
-    const { attempt } = this.before;
-    return attempt?.id === settlement.id ? attempt : null;
+    const { attempt, titling } = this.before;
+    return [attempt, titling?.opening ?? null].find((one) => one?.id === settlement.id) ?? null;
   }
 
   /**

@@ -18,6 +18,7 @@ const NOTHING: CatalogueConfig = {
   windows: new Map(),
   compactionPercents: new Map(),
   defaultModel: null,
+  titleModel: null,
 };
 
 function ready(config: Partial<CatalogueConfig>): ModelCatalogue {
@@ -91,6 +92,23 @@ describe('the catalogue', () => {
     ]);
     expect(catalogue.find('anthropic/x')?.compactionPercent).toBe(100);
     expect(catalogue.find('anthropic/y')?.compactionPercent).toBeNull();
+  });
+
+  test('[titles] chats are named by a cheap model of the provider that answers, by the one that is set, or by none', () => {
+    const some = ready({ anthropic: KEY, openai: KEY, scripted: true });
+    expect(['anthropic/x', 'openai/x', 'scripted', 'nobody/x'].map((id) => some.titleModelFor(id))).toEqual([
+      'anthropic/claude-haiku-5-5',
+      null,
+      null,
+      null,
+    ]);
+    const set = ready({ anthropic: KEY, openai: KEY, titleModel: 'openai/cheap' });
+    expect(set.titleModelFor('anthropic/x')).toBe('openai/cheap');
+    expect(ready({ anthropic: KEY, titleModel: 'none' }).titleModelFor('anthropic/x')).toBeNull();
+    expect(modelCatalogue({ ...NOTHING, anthropic: KEY, titleModel: 'openai/cheap' })).toEqual({
+      outcome: 'fault',
+      fault: 'The model for titles "openai/cheap" is not set up.',
+    });
   });
 
   test('[models] of a compatible server exactly the models that are listed, whatever their names hold', () => {

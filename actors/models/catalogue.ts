@@ -48,6 +48,8 @@ export type CatalogueConfig = {
   readonly compactionPercents: ReadonlyMap<string, number>;
   /** The id of the default; null: the first of the list. */
   readonly defaultModel: string | null;
+  /** The id of the model that names chats; `none`: nobody does; null: a cheap one of the provider that answers. */
+  readonly titleModel: string | null;
 };
 
 export type ModelEntry = ModelBinding & {
@@ -72,6 +74,10 @@ export const SCRIPTED_ID = 'scripted';
 /** What a key offers when the configuration names no model. */
 const DEFAULTS = { anthropic: [{ model: 'claude-sonnet-5-5' }], openai: [{ model: 'gpt-6-astra' }] } as const;
 
+/** Cheap models that name chats, by the provider. */
+const TITLE_MODELS: Readonly<Record<string, string>> = { anthropic: 'anthropic/claude-haiku-5-5' };
+export const NO_TITLES = 'none';
+
 /** All current models of theirs allow at least this much; a longer answer ends with `max_tokens`, which the user sees. */
 const MAX_OUTPUT_TOKENS = 16_384;
 
@@ -95,11 +101,19 @@ export function modelCatalogue(config: CatalogueConfig): CatalogueResult {
       fault: `The default model ${JSON.stringify(defaultId)} is not set up; there are: ${ids.join(', ')}.`,
     };
   }
+  const { titleModel } = config;
+  if (titleModel !== null && titleModel !== NO_TITLES && find(titleModel) === null) {
+    return { outcome: 'fault', fault: `The model for titles ${JSON.stringify(titleModel)} is not set up.` };
+  }
+  const titleModelFor = (id: string): string | null => {
+    if (titleModel === NO_TITLES) return null;
+    return titleModel ?? TITLE_MODELS[find(id)?.provider ?? ''] ?? null;
+  };
   const stop = async (): Promise<void> => {
     await Promise.all(providers.map(({ client }) => client.stop?.() ?? Promise.resolve()));
   };
   const list = ids.map((id) => ({ id, default: id === defaultId }));
-  return { outcome: 'ready', catalogue: { list: () => list, find, defaultId, stop } };
+  return { outcome: 'ready', catalogue: { list: () => list, find, titleModelFor, defaultId, stop } };
 }
 
 /** A provider whose key is there. */

@@ -143,7 +143,12 @@ export class ClusterStage {
   readonly tables = new MemoryTables();
   readonly nodes: StageNode[] = [];
   readonly sinks: StepSink[] = [];
-  readonly models: ModelDirectory = { defaultId: 'm', find: () => this.#binding(), list: () => [] };
+  readonly models: ModelDirectory = {
+    defaultId: 'm',
+    find: () => this.#binding(),
+    list: () => [],
+    titleModelFor: () => null,
+  };
   readonly hub = new LocalHub({
     deliver: (task) => setImmediate(task),
   });

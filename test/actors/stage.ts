@@ -77,6 +77,8 @@ export class Stage {
   readonly cancelled: string[] = [];
   /** The model; false: its key was taken away. */
   isSetUp = true;
+  /** What names chats; null: nobody does. */
+  titleModel: string | null = null;
   /** Of the model; null: nobody knows. */
   contextWindow: number | null = null;
   /** The calls of the store that wait until the test lets them go on; null: none waits. */
@@ -108,6 +110,7 @@ export class Stage {
         defaultId: 'm',
         find: (id) => ((id === 'm' || id === 'n') && this.isSetUp ? this.#binding(id) : null),
         list: () => [],
+        titleModelFor: () => this.titleModel,
       },
       settings: { ...CHAT_DEFAULTS, mergeWindowMs: 0, silenceTimeoutMs: 5_000, ...settings },
       log,

@@ -69,6 +69,7 @@ export function simModels(options: SimModelOptions): ModelDirectory {
   };
   return {
     defaultId: MODEL_ID,
+    titleModelFor: () => null,
     find: (id) => (id === MODEL_ID ? binding : null),
     list: () => [{ id: MODEL_ID, default: true }],
   };

@@ -30,7 +30,7 @@ const database = await openStore({ database: { url: must(config.databaseUrl, 'it
 const node = uuidV7<NodeId>(clock.nowMs(), random.bytes(10));
 await database.nodes.register(node);
 const none = { anthropic: null, openai: null, compatible: null };
-const known = { windows: new Map<string, number>(), compactionPercents: new Map<string, number>() };
+const known = { windows: new Map<string, number>(), compactionPercents: new Map<string, number>(), titleModel: null };
 const catalogue = modelCatalogue({ clock, random, log: logger, ...none, ...known, scripted: true, defaultModel: null });
 assert(catalogue.outcome === 'ready', 'the scripted model is always there');
 const registry = new SessionRegistry(new Owners(config));

@@ -36,6 +36,8 @@ export type EffectInput = {
   readonly trace: TraceParent | null;
   /** Somebody waits for the chat to rest: nothing new begins behind the turn. */
   readonly restsAfter: boolean;
+  /** The model that names chats with this model; null: nobody does. */
+  readonly titleModelFor: (model: string) => string | null;
   /** The window of a model, for compaction. */
   readonly windowOf: (model: string) => Window;
   /** The command that asks for a compaction. */
@@ -72,7 +74,7 @@ export const NO_INPUT = {
 
 type ConstantInput = Pick<
   EffectInput,
-  'random' | 'deploymentPrompt' | 'providerOf' | 'settings' | 'toolsHash' | 'restsAfter' | 'windowOf'
+  'random' | 'deploymentPrompt' | 'providerOf' | 'settings' | 'toolsHash' | 'restsAfter' | 'windowOf' | 'titleModelFor'
 >;
 
 /** What is the same for every effect of a step. */
@@ -88,6 +90,7 @@ export function constantInput(
     random,
     settings,
     ...now,
+    titleModelFor: (model) => models.titleModelFor(model),
     windowOf: (model) => models.find(model) ?? { contextWindow: null, compactionPercent: null },
     deploymentPrompt: settings.deploymentPrompt,
     providerOf: (model) => models.find(model)?.provider ?? 'none',

@@ -13,6 +13,7 @@ import type { EndedAttempt } from '../ended-attempt.ts';
 import type { EffectName } from '../effect-names.ts';
 import { systemPrompt } from '../prompt.ts';
 import { endedOf, sendOf, setModel, turnOf, wirePosition, type Effect, type EffectInput } from './input.ts';
+import { titleRequestText } from '../title.ts';
 import { acceptMessage, keepMessage } from './messages.ts';
 import { dropReasoning } from './reasoning.ts';
 
@@ -31,6 +32,7 @@ export const TURN_EFFECTS = {
   startTurn(draft, input) {
     const { id, trace } = sendOf(input);
     startTurn(draft, { id, trace, message: draft.state.nextNumber - 1 });
+    openTitle(draft, input);
   },
   openAttempt,
   replyStopping(draft) {
@@ -185,6 +187,15 @@ function noteContext(draft: Draft, usage: Usage): void {
   if (turn?.compaction !== undefined) {
     draft.change({ turn: { ...turn, compaction: judged(turn.compaction, tokens) } });
   }
+}
+
+/** The first message has just named the chat by its beginning: a model may do better. */
+function openTitle(draft: Draft, input: EffectInput): void {
+  const isNamed = draft.before.titleSource === null && draft.state.titleSource === 'fallback';
+  const model = isNamed ? input.titleModelFor(turnOf(draft).model) : null;
+  if (model === null) return;
+  const opening = openAside(draft, input, { purpose: 'title', attempt: 1, model });
+  draft.change({ titling: { opening, text: titleRequestText(sendOf(input).parts) } });
 }
 
 /** An attempt that is no step of the turn. */
