@@ -14,7 +14,7 @@ import {
   asked,
   text,
 } from '../../test/cli/rendered.ts';
-import type { Part } from '../content.ts';
+import type { Part, QueuedMessage } from '../content.ts';
 import { errorBody } from '../errors.ts';
 import type { ChatEvent, LiveTurn } from '../events.ts';
 import type { CommandId } from '../ids.ts';
@@ -146,6 +146,25 @@ describe('render', () => {
     ]);
     expect(screen.event(asked(3, 'later', 'q1'))).toEqual(['user: later']);
     expect(screen.event({ kind: 'queue', queue: [] })).toEqual([]);
+  });
+
+  test('[render] what somebody edits in the queue is marked until it goes on', () => {
+    const screen = new Screen();
+    const item = (id: string, held?: number): QueuedMessage => ({
+      id: id as CommandId,
+      parts: [{ type: 'text', text: `${id} \u001b[31m${'x'.repeat(60)}` }],
+      created_by: 'o',
+      created_at: 1,
+      ...(held === undefined ? {} : { held_until: held }),
+    });
+    const queue = (...items: readonly QueuedMessage[]): ChatEvent => ({ kind: 'queue', queue: items });
+    expect(screen.events(queue(item('a'), item('b')))).toEqual([
+      'dim: queued from elsewhere: 2 are waiting',
+      'dim: queued from elsewhere: 2 are waiting',
+    ]);
+    expect(screen.event(queue(item('a', 9), item('b')))).toEqual([`dim: held: “a ${'x'.repeat(38)}…”`]);
+    expect(screen.event(queue(item('a'), item('b')))).toEqual([`dim: goes on: “a ${'x'.repeat(38)}…”`]);
+    expect(screen.event(queue(item('b')))).toEqual([]);
   });
 
   test('[render] a stopped turn, a title, an archived chat and a rewind are said', () => {

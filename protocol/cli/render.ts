@@ -5,6 +5,8 @@ import type { ChatState } from '../client/chat-state.ts';
 import type { LiveBlock, LiveTurn } from '../events.ts';
 import type { TurnId } from '../ids.ts';
 import type { Action } from './action.ts';
+import { messageText } from './message-text.ts';
+import { renderQueue } from './render-queue.ts';
 import { NO_TOOLS, renderToolResult, renderTools, type ShownTools, waitingForTools } from './render-tools.ts';
 import { CLEAN, sanitize, sanitizeDelta, sanitizeLine, type SanitizerState } from './sanitize.ts';
 import { callsOfMessage, labelOf, oneLine, shortName, type StepCalls } from './tool-wording.ts';
@@ -22,7 +24,7 @@ export type Shown = {
   readonly live: ShownStep | null;
   readonly tools: ShownTools;
   readonly retryAt: number | null;
-  readonly queue: readonly string[];
+  readonly queue: readonly QueuedMessage[];
   readonly title: string | null;
   readonly archived: boolean;
 };
@@ -65,7 +67,7 @@ export function opened(state: ChatState): Shown {
     live: null,
     tools: NO_TOOLS,
     retryAt: null,
-    queue: state.queue.map(({ id }) => id),
+    queue: state.queue,
     title: state.chat?.title ?? null,
     archived: state.chat?.archived ?? false,
   };
@@ -85,7 +87,11 @@ export function render(shown: Shown, next: ChatState, own: Own): Rendered {
     if (live !== null && isStep) {
       finishStep(live, message, actions);
       live = null;
-    } else if (message.role !== 'user' || !typed.has(message.id) || shown.queue.includes(message.id)) {
+    } else if (
+      message.role !== 'user' ||
+      !typed.has(message.id) ||
+      shown.queue.some(({ id }) => (id as string) === message.id)
+    ) {
       renderMessage(message, next.messages, actions, shown.tools);
     }
     if (message.interrupted === true && next.turn !== null && next.turn.turn === message.turn) {
@@ -110,7 +116,7 @@ export function render(shown: Shown, next: ChatState, own: Own): Rendered {
       live,
       tools,
       retryAt: retry?.at ?? null,
-      queue: next.queue.map(({ id }) => id),
+      queue: next.queue,
       title: next.chat?.title ?? null,
       archived: next.chat?.archived ?? false,
     },
@@ -166,12 +172,6 @@ export function renderMessage(
       actions.push({ kind: 'stream', block: part.type, text }, { kind: 'end' });
     }
   }
-}
-
-/** The text of a message without its reasoning, sanitized. */
-export function messageText(message: Pick<Message, 'parts'>): string {
-  const texts = message.parts.map((part) => (part.type === 'text' && 'text' in part ? part.text : ''));
-  return sanitize(texts.filter((text) => text !== '').join('\n\n'));
 }
 
 /** Whether all of its text is there; large parts of a snapshot are fetched one by one. */
@@ -307,22 +307,6 @@ function renderEnd(shown: Shown, next: ChatState, actions: Action[]): void {
   // A snapshot does not say how the turn ended, but an error stays on the chat.
   const failed = shown.turn !== null && next.turn === null && ended === null ? (next.chat?.last_error ?? null) : null;
   if (failed !== null) actions.push({ kind: 'line', tone: 'error', text: describeError(failed) });
-}
-
-function renderQueue(
-  shown: readonly string[],
-  next: readonly QueuedMessage[],
-  typed: ReadonlySet<string>,
-  actions: Action[],
-): void {
-  for (const { id, steer } of next) {
-    if (shown.includes(id)) continue;
-    const what = steer === true ? 'steering' : 'queued';
-    const whose = typed.has(id) ? what : `${what} from elsewhere`;
-    const place = next.length === 1 ? 'it goes to the model after this turn' : `${next.length} are waiting`;
-    const when = steer === true ? 'it goes to the model at its next step' : place;
-    actions.push({ kind: 'line', tone: 'dim', text: `${whose}: ${when}` });
-  }
 }
 
 function renderChat(shown: Shown, { chat }: ChatState, actions: Action[]): void {

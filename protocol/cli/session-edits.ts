@@ -2,7 +2,7 @@
 import type { CommandId, Message, QueueChange } from '../client/index.ts';
 import { unreachable } from '../assert.ts';
 import { Failure } from './connect.ts';
-import { messageText } from './render.ts';
+import { messageText } from './message-text.ts';
 import { sanitizeLine } from './sanitize.ts';
 import { type CommandHost, open } from './command-host.ts';
 import type { EditInput, QueueInput } from './slash-edits.ts';
@@ -94,9 +94,12 @@ async function change(session: CommandHost, queueChange: QueueChange): Promise<v
 function showQueue(session: CommandHost): void {
   const { queue } = session.handle.state;
   if (queue.length === 0) return session.say('dim', 'nothing waits');
-  for (const [i, { parts, held_until: heldUntil }] of queue.entries()) {
+  for (const [i, { parts, steer, held_until: heldUntil }] of queue.entries()) {
     const text = sanitizeLine(messageText({ parts })).slice(0, SHOWN_CHARS);
-    session.say('plain', `${i + 1}  ${text}${heldUntil === undefined ? '' : ' (held for an edit)'}`);
+    session.say(
+      'plain',
+      `${i + 1}  ${text}${steer === true ? ' (for this turn)' : ''}${heldUntil === undefined ? '' : ' (held for an edit)'}`,
+    );
   }
 }
 

@@ -5,6 +5,7 @@
 import type {
   Busy,
   Chat,
+  ChatEvent,
   ChatHandle,
   ChatId,
   ChatState,
@@ -27,7 +28,7 @@ import { Questions } from './questions.ts';
 import { asksForApproval } from './render-tools.ts';
 import { sanitize, sanitizeLine } from './sanitize.ts';
 import { runCommand } from './session-commands.ts';
-import { describeLoss, type Tone } from './wording.ts';
+import { describeFork, describeLoss, type Tone } from './wording.ts';
 
 export type SessionOptions = {
   readonly client: ParleyClient;
@@ -110,6 +111,7 @@ export class Session implements CommandHost {
     const { writeJson } = this.#options;
     const stops = [
       handle.subscribe(() => this.#show()),
+      handle.onEvent(({ event }) => this.#onEvent(event)),
       ...(writeJson === null ? [] : [writeJsonLines(this.client, handle, writeJson)]),
     ];
     this.#unsubscribe = () => {
@@ -245,6 +247,12 @@ export class Session implements CommandHost {
       this.say('error', 'This chat is gone, or it is not yours any more. /list shows the others.');
     if (attachment.status === 'refused') this.say('error', attachment.error.message);
     this.#settle();
+  }
+
+  /** What leaves no trace in the state. */
+  #onEvent(event: ChatEvent): void {
+    const text = event.kind === 'fork' ? describeFork(event.reason) : null;
+    if (text !== null) this.say('dim', text);
   }
 
   #onStatus(status: ConnectionStatus): void {

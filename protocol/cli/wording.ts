@@ -1,7 +1,7 @@
 // What happened, in words for a person: one line each, without an end of line.
 import type { TurnOutcome } from '../content.ts';
 import type { ErrorBody, ErrorCode } from '../errors.ts';
-import type { RetryEvent } from '../events.ts';
+import type { ForkReason, RetryEvent } from '../events.ts';
 import { sanitizeLine } from './sanitize.ts';
 
 /** How a line looks: `dim` is for what can be overlooked, `note` for what must not. */
@@ -26,6 +26,16 @@ const OUTCOMES: Readonly<Record<Exclude<TurnOutcome, 'completed' | 'error'>, Lin
   budget: { tone: 'note', text: 'the turn ended at the limit of its budget' },
 };
 
+const FORKS: Readonly<Record<ForkReason, string | null>> = {
+  // Its marker says it.
+  compaction: null,
+  edit: 'the chat was edited: the model reads it anew',
+  model: 'another model reads the chat anew',
+  tools: 'the tools have changed: the model reads the chat anew',
+  clear: 'cleared: from here on the model sees nothing of what was before',
+  reasoning: 'earlier thoughts of the model were dropped: it reads the chat anew',
+};
+
 /** `the model is overloaded, trying again in 2 s (attempt 2)`. `attempt` in a retry is the one that failed. */
 export function describeRetry({
   attempt,
@@ -41,6 +51,11 @@ export function describeEnd(outcome: TurnOutcome, error: ErrorBody | null): Line
   if (outcome === 'completed') return null;
   if (outcome === 'error') return { tone: 'error', text: error === null ? 'The turn failed.' : describeError(error) };
   return OUTCOMES[outcome] ?? { tone: 'note', text: `the turn ended: ${sanitizeLine(outcome)}` };
+}
+
+/** Why the next prompt does not begin with the one before it; null where something else says it. */
+export function describeFork(reason: ForkReason): string | null {
+  return FORKS[reason];
 }
 
 /** The sentence of an error and its code, by which documents and logs know it. */
