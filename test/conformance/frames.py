@@ -143,7 +143,7 @@ MESSAGE = shape(
     interrupted_=flag,
     usage_=USAGE,
 )
-QUEUED = shape(id=ident, parts=each(part), created_by=text, created_at=whole, steer_=flag)
+QUEUED = shape(id=ident, parts=each(part), created_by=text, created_at=whole, steer_=flag, held_until_=whole)
 LAST_TURN = shape(turn=ident, outcome=word(OUTCOMES, "completed"), error=or_nil(error))
 CHAT = shape(
     id=ident,
