@@ -3,8 +3,9 @@
 // That form is made once, when the attempt ends, and stored: thinking blocks are bound to the exact messages before
 // them, so a history that is rendered differently later is refused. What may go back:
 // finished blocks as they came; of an unfinished text the text so far; never thinking without its signature, a tool
-// call that nothing will answer (the message did not end for its tools), a server tool's call without its result, a blank
-// text (refused by the API), nor thinking as the last block (likewise).
+// call of a message that is not whole (nothing will answer it), a server tool's call without its result, a blank text
+// (refused by the API), nor thinking as the last block (likewise). Calls of a whole message are all answered, if only with
+// the word that they did not run.
 //
 // Inputs of tools are kept as the text that the model wrote: read and written again, `1.0` would become `1`, and thinking
 // is bound to what was there.
@@ -50,7 +51,7 @@ export function openBlock(start: JsonObject, type: string): OpenBlock {
 /** A block that goes back: what it is, and the bytes of it. */
 type Kept = { readonly block: JsonObject; readonly json: string };
 
-/** What of `blocks` may go back to the provider, in order; null when nothing may. `keepsCalls`: they will be answered. */
+/** What of `blocks` may go back to the provider, in order; null when nothing may. `keepsCalls`: the message is whole. */
 export function promptForm(blocks: Iterable<OpenBlock>, keepsCalls: boolean): ProviderBlocks | null {
   const kept: Kept[] = [];
   for (const block of blocks) {

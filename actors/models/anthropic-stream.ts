@@ -107,11 +107,11 @@ export class MessageAccumulator implements Answer {
     if (this.#stopReason === 'refusal') return encodeBlocks([]);
     return promptForm(
       Array.from(this.#blocks.values(), (live) => live.block),
-      this.#callsRun,
+      this.#complete && this.#mayCall,
     );
   }
 
-  /** Calls are answered only when the whole message ended for their sake: of any other, the last may be cut. */
+  /** Calls run only when the whole message ended for their sake: of any other, the last may be cut. */
   get #callsRun(): boolean {
     if (!this.#complete || this.#stopReason !== 'tool_use') return false;
     return [...this.#blocks.values()].some(({ call }) => call !== null);
@@ -136,7 +136,7 @@ export class MessageAccumulator implements Answer {
     const type = asString(start['type']) ?? 'unknown';
     const isCall = type === 'tool_use' && this.#mayCall;
     const call = isCall ? this.#names.name(asString(start['id']), asString(start['name']) ?? '') : null;
-    const block = openBlock(call === null ? start : { ...start, id: call.call }, type);
+    const block = openBlock(call === null ? start : { ...start, id: call.call, name: call.name }, type);
     const live: LiveBlock = { block, guard: new TextGuard(), call, shown: null };
     this.#blocks.set(index, live);
     // Thinking and calls show from their start, even when nothing follows; a text only once there is some.

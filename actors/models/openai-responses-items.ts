@@ -3,15 +3,15 @@
 // That form is made once, when the attempt ends, and stored. Items go back as `response.output_item.done` gave them (the
 // copy in `.added` may be incomplete), without `id` and `status`: a server that stores nothing does not know the ids, and
 // looks for each one that is sent. Reasoning goes back encrypted and only with the item that came of it, so it is dropped
-// when nothing follows it, or what followed may not go back: a call that nothing will answer (the response did not end for
-// its tools), an item of a type that we do not know.
+// when nothing follows it, or what followed may not go back: a call of a response that failed (of any other all are answered,
+// if only with the word that they did not run), an item of a type that we do not know.
 
 import type { ProviderBlocks } from '../ports.ts';
 import { type JsonObject, asString, isObject, parseJson } from './json.ts';
 
 export const OPENAI = 'openai';
 
-/** What of the finished items may go back, in order; null when nothing may. `keepsCalls`: they will be answered. */
+/** What of the finished items may go back, in order; null when nothing may. `keepsCalls`: the response is whole. */
 export function itemsForPrompt(items: readonly JsonObject[], keepsCalls: boolean): ProviderBlocks | null {
   const kept: JsonObject[] = [];
   let reasoning: JsonObject[] = [];

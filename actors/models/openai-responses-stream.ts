@@ -168,10 +168,9 @@ export class ResponseAccumulator implements Answer {
   provider(): ProviderBlocks | null {
     if (this.#refused) return encodeItems([]);
     const inOrder = [...this.#items].sort(([a], [b]) => a - b);
-    const callsRun = this.#end?.kind === 'stop' && this.#end.reason === 'tool_use';
     return itemsForPrompt(
       inOrder.map(([, item]) => item),
-      callsRun,
+      this.#mayCall && this.#end?.kind === 'stop',
     );
   }
 
@@ -233,7 +232,7 @@ export class ResponseAccumulator implements Answer {
     const args = asString(item['arguments']) || NO_ARGUMENTS;
     const { call } = this.#callBlock(String(index), item);
     this.#finish(String(index), 'tool_call', args);
-    return { ...item, arguments: args, ...(call === null ? {} : { call_id: call.call }) };
+    return { ...item, arguments: args, ...(call === null ? {} : { call_id: call.call, name: call.name }) };
   }
 
   /** Without the event that named it, a call is shown when it is whole. */

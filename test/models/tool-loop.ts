@@ -13,13 +13,13 @@ export function tool(name: string, schema = '{"type":"object","properties":{"cit
 
 export const TOOLS: readonly ToolSpec[] = [tool('calculator'), tool('clock')];
 
-/** What the ledger keeps of an attempt: the blocks that were shown, calls only when they will be answered. */
+/** What the ledger keeps of an attempt: the blocks that were shown, calls only of an answer that is whole and no refusal. */
 export function answerItem(result: AttemptResult, sink: RecordingSink): PromptItem {
   const parts = sink.blocks.filter(({ text }) => text !== '').map(partOfBlock);
-  const runs = result.outcome === 'completed' && result.stopReason === 'tool_use';
+  const isWhole = result.outcome === 'completed' && result.stopReason !== 'refusal';
   return {
     role: 'assistant',
-    parts: runs ? parts : parts.filter(({ type }) => type !== 'tool_call'),
+    parts: isWhole ? parts : parts.filter(({ type }) => type !== 'tool_call'),
     provider: result.provider,
   };
 }

@@ -80,20 +80,23 @@ describe.each(FIXTURES)('tools: %s', (_, fixture, maxTokens, refusal) => {
     const { result, sink } = await fixture.run(null, withTools([userItem(prompt)]));
     expect(sink.blocks.at(-1)).toMatchObject({ type: 'tool_call', call: { name: 'functions_made_up' } });
     const answer = answerItem(result, sink);
-    // Blocks of the provider hold the name as it was; what another provider gets has it as it is kept.
-    const neutral = { ...answer, provider: null };
-    for (const kept of fixture === responses ? [neutral] : [answer, neutral]) {
+    for (const kept of [answer, { ...answer, provider: null }]) {
       const next = withTools([userItem(prompt), kept, resultsItem(kept, () => 'there is no such tool', 'error')]);
       expect(stopOf((await fixture.run(null, next)).result)).toBe('end_turn');
     }
   });
 
-  test('[P7] calls of an answer that is cut by its limit do not run, and nothing of them goes back', async () => {
+  test('[P7] calls of an answer that is cut by its limit do not run, and go back with the word that they did not', async () => {
     const prompt = `fake: tokens=1 thinking=1 stop=${maxTokens} call=clock call=clock ${asked('{"city":"Be')}`;
     const { result, sink } = await fixture.run(null, withTools([userItem(prompt)]));
     expect(stopOf(result)).toBe('max_tokens');
-    const next = withTools([userItem(prompt), answerItem(result, sink), userItem('fake: tokens=1')]);
-    expect(stopOf((await fixture.run(null, next)).result)).toBe('end_turn');
+    const answer = answerItem(result, sink);
+    expect(callsOf(answer)).toHaveLength(2);
+    const told = resultsItem(answer, () => 'it did not run', 'error');
+    for (const kept of [answer, { ...answer, provider: null }]) {
+      const next = withTools([userItem(prompt), kept, told, userItem('fake: tokens=1')]);
+      expect(stopOf((await fixture.run(null, next)).result)).toBe('end_turn');
+    }
   });
 
   test('[P7] calls of a refused answer do not run, and nothing of it goes back', async () => {
