@@ -12,7 +12,7 @@ export const TOOL_OPTIONS = {
     env: 'PARLEY_TOOLS',
     unit: 'list',
     default: BUILTIN_NAMES.join(','),
-    doc: 'Built-in tools that models may call. They are for tests and for play; empty: none.',
+    doc: 'Built-in tools that models may call. They are for tests and for play; a comma alone: none.',
     schema: tools,
   }),
   toolsRunningMax: option({

@@ -82,7 +82,8 @@ export function providerFailures(subject: ProviderCase): () => ProviderStage {
       postgresUrl: inject('postgresUrl'),
       database,
       provider,
-      env: subject.env(fake.url),
+      // No tools: a call of one that was not given is a failure of the provider's, too.
+      env: { ...subject.env(fake.url), PARLEY_TOOLS: ',' },
     });
   });
 
