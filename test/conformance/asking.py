@@ -80,7 +80,7 @@ def errors_of_requests() -> None:
         ("chat.send", {**key, "content": []}),
         ("chat.send", {**key, "content": one * 17}),
         ("chat.send", {**key, "content": [{"type": "text", "text": " "}]}),
-        ("chat.send", {**key, "content": one, "busy": "steer"}),
+        ("chat.send", {**key, "content": one, "busy": "whenever"}),
         ("chat.send", {**key, "content": "x"}),
         ("chat.send", {"chat": chat, "content": one}),
         ("chat.rename", {**key, "title": "x" * 201}),

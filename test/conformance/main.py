@@ -11,9 +11,11 @@ import sys
 import asking
 import following
 import listing
+import tooling
 import vectors
 
-SCENARIOS = {scenario.__name__: scenario for scenario in (*following.SCENARIOS, *asking.SCENARIOS, *listing.SCENARIOS)}
+MODULES = (following, asking, listing, tooling)
+SCENARIOS = {scenario.__name__: scenario for module in MODULES for scenario in module.SCENARIOS}
 
 
 def main(name: str) -> int:
