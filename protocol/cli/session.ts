@@ -28,7 +28,7 @@ import { Questions } from './questions.ts';
 import { asksForApproval } from './render-tools.ts';
 import { sanitize, sanitizeLine } from './sanitize.ts';
 import { runCommand } from './session-commands.ts';
-import { describeFork, describeLoss, type Tone } from './wording.ts';
+import { describeCompaction, describeFork, describeLoss, type Tone } from './wording.ts';
 
 export type SessionOptions = {
   readonly client: ParleyClient;
@@ -253,6 +253,8 @@ export class Session implements CommandHost {
   #onEvent(event: ChatEvent): void {
     const text = event.kind === 'fork' ? describeFork(event.reason) : null;
     if (text !== null) this.say('dim', text);
+    const line = event.kind === 'compaction' ? describeCompaction(event) : null;
+    if (line !== null) this.say(line.tone, line.text);
   }
 
   #onStatus(status: ConnectionStatus): void {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { errorBody } from '../errors.ts';
-import { describeEnd, describeError, describeLoss, describeRetry, formatDelay } from './wording.ts';
+import type { TurnId } from '../ids.ts';
+import { describeCompaction, describeEnd, describeError, describeLoss, describeRetry, formatDelay } from './wording.ts';
 import { ago } from './transcript.ts';
 
 describe('wording', () => {
@@ -30,6 +31,23 @@ describe('wording', () => {
       text: 'The model provider sent nothing for too long. [model_silent]',
     });
     expect(describeEnd('error', null)?.tone).toBe('error');
+  });
+
+  test('[wording] a chat that is made smaller says how full it is, and what came of it where no marker does', () => {
+    const started = { kind: 'compaction', type: 'started', turn: 't' as TurnId, source: 'manual' } as const;
+    const sized = { ...started, context_tokens: 1234, context_limit_tokens: 8000 };
+    expect(describeCompaction(sized)?.text).toBe(
+      'making the chat smaller for the model: it holds about 1,234 of 8,000 tokens',
+    );
+    const unknown = { ...started, context_tokens: null, context_limit_tokens: null };
+    expect(describeCompaction(unknown)?.text).toBe('making the chat smaller for the model');
+    const ended = (outcome: 'compacted' | 'cut' | 'failed'): string | undefined =>
+      describeCompaction({ ...started, type: 'ended', outcome, context_tokens: null, left_tokens: null })?.text;
+    expect(ended('compacted')).toBeUndefined();
+    expect([ended('cut'), ended('failed')]).toEqual([
+      'no summary could be made: the model sees only the end of the chat',
+      'the chat could not be made smaller: it stays as it was',
+    ]);
   });
 
   test('[wording] errors and losses stay on one line', () => {

@@ -1,7 +1,8 @@
 // What happened, in words for a person: one line each, without an end of line.
+import { unreachable } from '../assert.ts';
 import type { TurnOutcome } from '../content.ts';
 import type { ErrorBody, ErrorCode } from '../errors.ts';
-import type { ForkReason, RetryEvent } from '../events.ts';
+import type { CompactionEvent, ForkReason, RetryEvent } from '../events.ts';
 import { sanitizeLine } from './sanitize.ts';
 
 /** How a line looks: `dim` is for what can be overlooked, `note` for what must not. */
@@ -58,6 +59,26 @@ export function describeFork(reason: ForkReason): string | null {
   return FORKS[reason];
 }
 
+/** What to say when the chat is made smaller for its model; null when its marker says it. */
+export function describeCompaction(event: CompactionEvent): Line | null {
+  if (event.type === 'started') {
+    const { context_tokens: held, context_limit_tokens: limit } = event;
+    const figures =
+      held === null ? '' : `: it holds about ${count(held)}${limit === null ? '' : ` of ${count(limit)}`} tokens`;
+    return { tone: 'dim', text: `making the chat smaller for the model${figures}` };
+  }
+  switch (event.outcome) {
+    case 'compacted':
+      return null;
+    case 'cut':
+      return { tone: 'note', text: 'no summary could be made: the model sees only the end of the chat' };
+    case 'failed':
+      return { tone: 'note', text: 'the chat could not be made smaller: it stays as it was' };
+    default:
+      return unreachable(event.outcome);
+  }
+}
+
 /** The sentence of an error and its code, by which documents and logs know it. */
 export function describeError(error: ErrorBody): string {
   return `${sanitizeLine(error.message)} [${sanitizeLine(error.code)}]`;
@@ -81,4 +102,8 @@ export function formatDelay(delayMs: number): string {
 function trimmed(error: ErrorBody): string {
   const sentence = sanitizeLine(error.message).replace(/\.$/, '');
   return sentence.charAt(0).toLowerCase() + sentence.slice(1);
+}
+
+function count(tokens: number): string {
+  return tokens.toLocaleString('en');
 }

@@ -10,7 +10,7 @@ import type { ChatId } from '../ids.ts';
 import { LIMITS } from '../limits.ts';
 import { cleanText, sliceUtf8 } from '../text.ts';
 import type { ChatState } from './chat-state.ts';
-import { ClientError } from './errors.ts';
+import { ClientError, CommandError } from './errors.ts';
 import type { ToolAnswer, ToolDeclaration } from './tool-calls.ts';
 
 /** A tool as its client writes it. */
@@ -112,8 +112,7 @@ class ToolServer {
     try {
       await this.#chat.toolResult(answer);
     } catch (error) {
-      // A client that is closed has nobody to tell.
-      if (!(error instanceof ClientError && error.kind === 'closed')) this.#onFault(error);
+      if (!isExpected(error)) this.#onFault(error);
     }
   }
 }
@@ -140,4 +139,10 @@ function parseArguments(text: string): Readonly<Record<string, unknown>> {
 /** What a frame can carry of an output; the server, which keeps less of it, marks that it was cut. */
 function fitting(output: string): string {
   return sliceUtf8(cleanText(output), 0, LIMITS.scannedStringBytes).text;
+}
+
+/** Somebody else was first, or this client is closed and has nobody to tell. */
+function isExpected(error: unknown): boolean {
+  if (error instanceof CommandError) return error.code === 'not_waiting';
+  return error instanceof ClientError && error.kind === 'closed';
 }

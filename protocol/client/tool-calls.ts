@@ -1,7 +1,9 @@
 // The commands about calls of tools as typed functions (SPEC.md §8).
 
+import type { ToolStatus } from '../content.ts';
 import type { Args } from '../frames.ts';
 import { uuidToBytes, type ChatId } from '../ids.ts';
+import { parseToolStatus } from '../wire-parts.ts';
 
 /** A tool that clients run, as it is declared when a chat is created. */
 export type ToolDeclaration = {
@@ -29,8 +31,8 @@ export type ApprovalAnswer = {
   readonly always?: boolean;
 };
 
-/** `not_waiting`: another answer was first, or the call has ended otherwise. */
-export type Answered = { readonly outcome: 'accepted' | 'not_waiting' };
+/** The call runs, or it has ended so. An answer that came second is refused with `not_waiting`. */
+export type Answered = { readonly outcome: 'running' } | { readonly outcome: 'settled'; readonly status: ToolStatus };
 
 export function toolArgs(tools: readonly ToolDeclaration[] | undefined): readonly Args[] | undefined {
   return tools?.map(({ name, description, schema }) => ({ name, description, schema: JSON.stringify(schema) }));
@@ -45,5 +47,6 @@ export function approvalArgs(chat: ChatId, { call, hash, allow, always = false }
 }
 
 export function parseAnswered(map: Readonly<Record<string, unknown>>): Answered {
-  return { outcome: map['outcome'] === 'accepted' ? 'accepted' : 'not_waiting' };
+  if (map['outcome'] === 'running') return { outcome: 'running' };
+  return { outcome: 'settled', status: parseToolStatus(map['status'], 'status') };
 }

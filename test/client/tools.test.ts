@@ -92,7 +92,7 @@ describe('[P7] tools of a client', () => {
     socket.push(waiting(at(1, 1), action('c1')));
     await server.clock.advance(0);
     const [sent] = commands(socket);
-    socket.push({ op: 'reply', request: sent?.request ?? 0, result: { outcome: 'not_waiting' }, error: null });
+    socket.push({ op: 'reply', request: sent?.request ?? 0, result: null, error: errorBody('not_waiting') });
     await server.clock.advance(0);
     expect(faults).toEqual([]);
     server.client.close();
@@ -191,9 +191,9 @@ describe('[client] answers to approvals', () => {
       { call: 'c1', hash: 'h', allow: false, always: false },
     ]);
     for (const { request } of sent) {
-      socket.push({ op: 'reply', request, result: { outcome: 'accepted' }, error: null });
+      socket.push({ op: 'reply', request, result: { outcome: 'settled', status: 'denied' }, error: null });
     }
-    await expect(Promise.all(answers)).resolves.toEqual(sent.map(() => ({ outcome: 'accepted' })));
+    await expect(Promise.all(answers)).resolves.toEqual(sent.map(() => ({ outcome: 'settled', status: 'denied' })));
     server.client.close();
   });
 
