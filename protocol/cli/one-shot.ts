@@ -144,7 +144,7 @@ function streamReply(handle: ChatHandle, { write, say, style }: Streams): void {
         else if (call !== null) call += action.text;
         return;
       case 'end':
-        write(printer.endLine());
+        write(printer.print([action]));
         if (call !== null) say({ tone: 'dim', text: fitColumns(call, CALL_COLUMNS) });
         call = null;
         return;

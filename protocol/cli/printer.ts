@@ -38,8 +38,13 @@ export class Printer {
     return actions.map((action) => this.#print(action)).join('');
   }
 
-  /** Ends an open line; to be called before anybody else writes to the terminal. */
+  /** Ends an open line; to be called before anybody else writes to the terminal. What comes is behind no block then. */
   endLine(): string {
+    this.#block = null;
+    return this.#endLine();
+  }
+
+  #endLine(): string {
     const text = this.#lineOpen ? '\n' : '';
     this.#lineOpen = false;
     return text;
@@ -48,7 +53,7 @@ export class Printer {
   #print(action: Action): string {
     switch (action.kind) {
       case 'line': {
-        const before = this.endLine();
+        const before = this.#endLine();
         this.#block = null;
         const text = action.tone === 'user' ? `${USER_MARK}${action.text}` : action.text;
         const fitting = action.fit === true ? fitColumns(text, this.#columns()) : text;
@@ -56,12 +61,12 @@ export class Printer {
       }
       case 'begin': {
         // A blank line sets blocks apart, as in the markdown that they are.
-        const before = this.endLine() + (this.#block === null ? '' : '\n');
+        const before = this.#endLine() + (this.#block === null ? '' : '\n');
         this.#block = action.block;
         return before;
       }
       case 'call': {
-        const before = this.endLine();
+        const before = this.#endLine();
         this.#block = null;
         this.#lineOpen = true;
         const { text, left } = takeColumns(`${CALL_MARK}${action.label} `, this.#columns() - 1);
@@ -73,7 +78,7 @@ export class Printer {
         if (action.text !== '') this.#lineOpen = !action.text.endsWith('\n');
         return action.block === 'reasoning' ? this.#style.reasoning(action.text) : action.text;
       case 'end':
-        return this.endLine();
+        return this.#endLine();
       default:
         return unreachable(action);
     }

@@ -40,6 +40,15 @@ describe('screen', () => {
     expect(terminal.picture).toBe('Hello there\n› |');
   });
 
+  test('[screen] the answer to a second message stands right below it', async () => {
+    const { terminal, screen } = openScreen();
+    screen.print([begin, stream('One.'), { kind: 'end' }]);
+    screen.prompt();
+    await terminal.keyboard.type('more\r');
+    screen.print([begin, stream('Two.'), { kind: 'end' }, begin, stream('Three.'), { kind: 'end' }]);
+    expect(terminal.screen).toEqual(['One.', '› more', 'Two.', '', 'Three.', '']);
+  });
+
   test('[screen] a call takes one row, whatever its arguments and the width', () => {
     const { terminal, screen } = openScreen(24);
     const args = (text: string): Action => ({ kind: 'stream', block: 'tool_call', text });

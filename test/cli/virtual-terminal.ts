@@ -35,9 +35,14 @@ export class VirtualTerminal extends Writable {
 
   /** Resolves when `text` is to be seen. */
   shows(text: string): Promise<void> {
+    return this.until(() => this.#lines.some((line) => line.includes(text)));
+  }
+
+  /** Resolves when what is to be seen fits. */
+  until(fits: () => boolean): Promise<void> {
     return new Promise((resolve) => {
       const watch = (): void => {
-        if (!this.#lines.some((line) => line.includes(text))) return;
+        if (!fits()) return;
         this.#watchers.delete(watch);
         resolve();
       };
