@@ -20,13 +20,13 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 
 import postgres from 'postgres';
 
 import { assert, must } from '../../protocol/assert.ts';
+import { freePort } from './port.ts';
 
 export type TestServer = {
   /** Of the administrator, for the database `postgres`. */
@@ -149,16 +149,6 @@ function prepareData(folder: string): string {
     chownSync(password, NOBODY, NOBODY);
   }
   return join(home, 'data');
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  assert(typeof address === 'object' && address !== null, 'a TCP server has an address');
-  server.close();
-  await once(server, 'close');
-  return address.port;
 }
 
 function asServerUser(): SpawnOptions {
