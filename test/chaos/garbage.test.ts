@@ -33,7 +33,13 @@ let node: NodeProcess;
 
 beforeAll(async () => {
   database = await createDatabase(inject('postgresUrl'), `garbage_${process.pid}`);
-  const generous = { PARLEY_ADDRESS_CONNECTS_PER_SECOND: '100000', PARLEY_ADDRESS_CONNECTS_BURST: '100000' };
+  // The limits per address and per owner would refuse a fast machine's attack before it is looked at.
+  const generous = {
+    PARLEY_ADDRESS_CONNECTS_PER_SECOND: '100000',
+    PARLEY_ADDRESS_CONNECTS_BURST: '100000',
+    PARLEY_OWNER_COMMANDS_PER_SECOND: '100000',
+    PARLEY_OWNER_COMMANDS_BURST: '100000',
+  };
   node = await NodeProcess.start({ env: { ...generous, DATABASE_URL: database.url } });
 });
 
