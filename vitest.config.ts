@@ -9,6 +9,7 @@ const SERVICE_TESTS = [
     (folder) => `test/${folder}/**/*.test.ts`,
   ),
   'test/sim/sim.test.ts',
+  'test/fuzz/real.test.ts',
 ];
 
 const EXCLUDED = ['**/node_modules/**', '**/.parley/**'];

@@ -132,12 +132,14 @@ const FORK = `
     insert into chats (
       id, owner, root, create_command, status, archived, title, title_source, model, system_prompt, fixed_system, client_tools, tools_hash,
       labels,
-      prompt_model, background, next_number, read_number, epoch, feed_seq, created_at, updated_at)
+      prompt_model, reasoning_from, background, next_number, read_number, epoch, feed_seq, created_at, updated_at)
     select
       $1::uuid, $2::text, $1::uuid, $8::uuid, 'waiting', false, coalesce($6::text, s.title),
       case when $6::text is null then s.title_source else 'user'::title_source end, s.model, s.system_prompt,
-      s.fixed_system, s.client_tools, s.tools_hash, s.labels, s.prompt_model, s.background, $5::bigint + 1, $5::bigint, 0, f.feed_seq,
-      $7::timestamptz, $7::timestamptz
+      s.fixed_system, s.client_tools, s.tools_hash, s.labels, s.prompt_model,
+      (select 1 + count(*) from messages m
+        where m.chat = s.id and m.number <= $4::bigint and m.number < s.reasoning_from and m.left_epoch is null),
+      s.background, $5::bigint + 1, $5::bigint, 0, f.feed_seq, $7::timestamptz, $7::timestamptz
     from free s, fed f
     on conflict do nothing
     returning id

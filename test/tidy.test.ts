@@ -70,6 +70,8 @@ describe('tidy', () => {
     expect(judged).toBeGreaterThan(80);
   });
 
+  test('[tidy] no rule has the number of another', () => expectNone(documents.numberedRules(files)));
+
   test('[tidy] every decision is numbered and indexed', () => {
     expect(files.filter((one) => one.path.startsWith('adr/')).length).toBeGreaterThan(1);
     expectNone(documents.decisions(files));

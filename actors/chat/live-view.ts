@@ -14,6 +14,7 @@ import type {
 } from '../../protocol/events.ts';
 import type { TurnId } from '../../protocol/ids.ts';
 import { callField } from '../../protocol/parts.ts';
+import { utf8Length } from '../../protocol/text.ts';
 import type { TurnRecord } from '../turn-ports.ts';
 import type { CallRow } from '../tool-ports.ts';
 import { actionsOf } from './tool-calls.ts';
@@ -117,7 +118,7 @@ export class LiveView {
     return this.#call(call).bytes;
   }
 
-  apply(event: ChatEvent, textBytes: number): void {
+  apply(event: ChatEvent): void {
     switch (event.kind) {
       case 'chat':
         this.chat = event.chat;
@@ -132,12 +133,12 @@ export class LiveView {
       case 'retry':
         return this.#applyRetry(event);
       case 'block':
-        return this.#applyBlock(event, textBytes);
+        return this.#applyBlock(event);
       case 'message':
         if (event.message.step === this.#turn?.step && event.message.turn === this.#turn?.id) this.#blocks = [];
         return;
       case 'tool':
-        return this.#applyTool(event, textBytes);
+        return this.#applyTool(event);
       case 'action':
         this.#actions = event.actions;
         return;
@@ -182,7 +183,7 @@ export class LiveView {
     this.#retry = retry;
   }
 
-  #applyBlock(event: BlockEvent, textBytes: number): void {
+  #applyBlock(event: BlockEvent): void {
     if (event.type === 'start') {
       assert(event.index === this.#blocks.length, 'blocks are numbered in the order in which they start');
       const { index, block: type, call } = event;
@@ -196,10 +197,10 @@ export class LiveView {
     }
     assert(event.offset === block.bytes, 'a delta begins where its block ends');
     block.text += event.text;
-    block.bytes += textBytes;
+    block.bytes += utf8Length(event.text);
   }
 
-  #applyTool(event: ToolEvent, textBytes: number): void {
+  #applyTool(event: ToolEvent): void {
     if (event.type === 'started') {
       const { call, name } = event;
       if (!this.#calls.some((known) => known.call === call))
@@ -213,7 +214,7 @@ export class LiveView {
     }
     assert(event.offset === call.bytes, 'progress begins where its call ends');
     call.text += event.text;
-    call.bytes += textBytes;
+    call.bytes += utf8Length(event.text);
   }
 
   #call(call: string): Call {

@@ -9,7 +9,6 @@ import type { Chat, QueuedMessage } from '../../protocol/content.ts';
 import type { BlockEvent, ChatEvent, LiveTurn } from '../../protocol/events.ts';
 import { uuidToBytes, type ChatId, type Epoch } from '../../protocol/ids.ts';
 import type { Position } from '../../protocol/position.ts';
-import { utf8Length } from '../../protocol/text.ts';
 import { assert, must } from '../../protocol/assert.ts';
 import type { Follower, ReadableLog } from '../host/api.ts';
 import type { CallRow } from '../tool-ports.ts';
@@ -139,8 +138,7 @@ export class StreamLog implements ReadableLog {
   }
 
   append(event: ChatEvent): Position {
-    const textBytes = event.kind === 'block' && event.type === 'delta' ? utf8Length(event.text) : 0;
-    this.view.apply(event, textBytes);
+    this.view.apply(event);
     const span = 1 + this.#dropSuperseded(event, 0);
     const position = { epoch: this.epoch, seq: this.#top.seq + 1 };
     this.#top = position;
@@ -155,9 +153,7 @@ export class StreamLog implements ReadableLog {
   /** Takes over what another node has appended. False: it does not go on from here, this log has lost something. */
   take({ position, span, event, frame }: CopiedFrame): boolean {
     if (!this.#continues(position, span)) return false;
-    if (event !== null) {
-      this.view.apply(event, event.kind === 'block' && event.type === 'delta' ? utf8Length(event.text) : 0);
-    }
+    if (event !== null) this.view.apply(event);
     this.#enter({ position, span, event, frame });
     this.#announce();
     return true;

@@ -4,7 +4,7 @@ import { NO_TRACER, type Tracer } from '../../actors/tracing.ts';
 import { NodeChatHost } from '../../actors/host/chat-host.ts';
 import { HOST_DEFAULTS } from '../../actors/host/settings.ts';
 import { CHAT_DEFAULTS, type ChatSettings } from '../../actors/chat/settings.ts';
-import type { Attached, Follower } from '../../actors/host/api.ts';
+import type { Attached, Follower, ReadableLog } from '../../actors/host/api.ts';
 import type {
   AttemptResult,
   ChatStore,
@@ -33,7 +33,9 @@ import {
   type OwnerId,
 } from '../../protocol/ids.ts';
 import type { Position } from '../../protocol/position.ts';
-import { builtinTools } from '../support/tools.ts';
+import { toolRunner } from '../support/tools.ts';
+import { BUILTIN_TOOLS } from '../../actors/tools/builtin.ts';
+import type { Tool } from '../../actors/tools/tool.ts';
 import type { ToolRunner } from '../../actors/tool-ports.ts';
 import { settle, SimClock } from '../sim/clock.ts';
 import { MemoryStore } from '../sim/memory-store.ts';
@@ -59,12 +61,20 @@ export type PlayedAttempt = {
   abort(): void;
   /** Against its port: an adapter never rejects. */
   crash(): void;
+  /** With exactly this. */
+  end(result: AttemptResult): void;
 };
 
 export type Said = { readonly text: string; readonly inputTokens: number };
 
 /** What a command was answered. */
 export type Answer = { readonly ok: boolean; readonly body: unknown };
+
+export type StageOptions = {
+  readonly tracer?: Tracer;
+  readonly settings?: Partial<ChatSettings>;
+  readonly tools?: readonly Tool[];
+};
 
 export class Stage {
   readonly clock = new SimClock(START_MS);
@@ -91,13 +101,13 @@ export class Stage {
     tables = new MemoryTables(),
     wrap: (store: ChatStore) => ChatStore = (store) => store,
     log = LOG,
-    { tracer = NO_TRACER, settings = {} }: { tracer?: Tracer; settings?: Partial<ChatSettings> } = {},
+    { tracer = NO_TRACER, settings = {}, tools = BUILTIN_TOOLS }: StageOptions = {},
   ) {
     this.tables = tables;
     for (const { ownerNode } of tables.chats.values()) if (ownerNode !== null) tables.deadNodes.add(ownerNode);
     // Each node draws ids of its own.
     this.random = new SimRandom(1 + tables.deadNodes.size);
-    this.tools = builtinTools({ clock: this.clock, random: this.random, log });
+    this.tools = toolRunner({ clock: this.clock, random: this.random, log }, tools);
     const node = uuidV7<NodeId>(START_MS, new SimRandom(tables.deadNodes.size).bytes(10));
     this.store = wrap(new MemoryStore(tables, node));
     this.host = new NodeChatHost({
@@ -241,6 +251,7 @@ function playedAttempt(parts: {
       resolve({ outcome: 'failed', error, provider: null, usage: null });
     },
     crash: () => resolve(Promise.reject(new Error('a bug'))),
+    end: resolve,
     abort: () => resolve({ outcome: 'aborted', provider: null, usage: null, requestId: null }),
   };
 }
@@ -253,8 +264,11 @@ function say(sink: StepSink, text: string): void {
 
 /** The events behind `cursor` as a follower gets them. */
 export function eventsOf(attached: Attached, cursor: Position): readonly PositionedEvent[] {
-  if (!('log' in attached)) return [];
-  const bytes = attached.log.read(cursor, 1_000_000)?.bytes ?? new Uint8Array(0);
+  return 'log' in attached ? eventsBehind(attached.log, cursor) : [];
+}
+
+export function eventsBehind(log: ReadableLog, cursor: Position): readonly PositionedEvent[] {
+  const bytes = log.read(cursor, 1_000_000)?.bytes ?? new Uint8Array(0);
   return bytes.length === 0 ? [] : decodeServerMessage(bytes).flatMap((frame) => (frame.op === 'event' ? [frame] : []));
 }
 

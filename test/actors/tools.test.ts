@@ -1,6 +1,7 @@
 // The loop of requests and tools, on simulated time and the store in memory.
 
 import { afterEach, describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import type { PromptItem } from '../../actors/ports.ts';
 import { must } from '../../protocol/assert.ts';
 import type { Action, ToolResultPart, ToolStatus } from '../../protocol/content.ts';
@@ -8,7 +9,9 @@ import { uuidToBytes, type ChatId } from '../../protocol/ids.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { utf8Length } from '../../protocol/text.ts';
 import { actionsOf } from '../../actors/chat/tool-calls.ts';
+import { defineTool } from '../../actors/tools/tool.ts';
 import { QUIET, Stage } from './stage.ts';
+import { Watcher } from './watcher.ts';
 
 const COLOR = { name: 'pick_color', description: 'Asks for a color.', schema: '{"type":"object"}' };
 
@@ -182,6 +185,34 @@ describe('the loop of tools', () => {
     await stage.settle();
     expect(statuses(stage, chat)).toEqual(['error']);
     expect(stage.attempts).toHaveLength(2);
+  });
+
+  it('[P2] who comes while a tool runs sees all that it has given so far, as who has followed does', async () => {
+    const talker = defineTool({
+      name: 'talker',
+      description: 'Says how far it is.',
+      args: z.strictObject({}),
+      timeoutMs: 10_000,
+      run: async (_args, { clock, sink }) => {
+        sink.progress('é one, ');
+        await new Promise<void>((resolve) => clock.after(100, resolve));
+        sink.progress('two, ');
+        return new Promise(() => undefined);
+      },
+    });
+    stage = new Stage(undefined, undefined, undefined, { tools: [talker] });
+    const chat = await begin();
+    const watcher = new Watcher(stage, chat);
+    stage.attempt.call(['talker', '{}']);
+    await stage.settle();
+    for (const waitMs of [50, 100]) {
+      await stage.clock.runFor(waitMs);
+      await watcher.catchUp();
+    }
+    const fresh = new Watcher(stage, chat);
+    await fresh.catchUp();
+    expect(watcher.state.turn?.calls).toMatchObject([{ call: 'c0', text: 'é one, two, ', bytes: 13 }]);
+    expect(fresh.shown).toEqual(watcher.shown);
   });
 
   it('[tools] output over its limit is cut between code points, and says so', async () => {

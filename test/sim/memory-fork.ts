@@ -21,9 +21,9 @@ export function fork(tables: MemoryTables, { fork: wanted, command, reply }: For
   if (source?.chat.owner !== owner) return { outcome: 'not_found' };
   const last = cutOf(source, wanted.number);
   if (typeof last === 'string') return { outcome: last };
-  const messages = source.messages
-    .filter(({ number, left }) => number <= last && left === undefined)
-    .map((message, i) => copyOf(message, i + 1));
+  const copied = source.messages.filter(({ number, left }) => number <= last && left === undefined);
+  const messages = copied.map((message, i) => copyOf(message, i + 1));
+  const reasoningFrom = 1 + copied.filter(({ number }) => number < source.reasoningFrom).length;
   const { chat, systemPrompt, fixedSystem, promptModel, titleSource, clientTools, toolsHash } = source;
   const made: Chat = {
     ...chat,
@@ -40,7 +40,7 @@ export function fork(tables: MemoryTables, { fork: wanted, command, reply }: For
   };
   const encoded = reply(made, messages.length);
   const numbers = { nextNumber: messages.length + 1, readNumber: messages.length };
-  const kept = { systemPrompt, fixedSystem, promptModel, clientTools, toolsHash };
+  const kept = { systemPrompt, fixedSystem, promptModel, reasoningFrom, clientTools, toolsHash };
   const named = wanted.title === null ? titleSource : ('user' as const);
   const row: ChatRow = {
     ...emptyRow(),

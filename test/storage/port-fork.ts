@@ -11,6 +11,7 @@ const PROVIDER = { provider: 'p', json: new Uint8Array([91, 93]) };
 /** `store` is called inside tests only. */
 export function forkPort(store: () => ChatStore): void {
   forks(store);
+  forkedReasoning(store);
   forkedSteps(store);
 }
 
@@ -80,6 +81,28 @@ function forks(store: () => ChatStore): void {
     expect(await make(store(), forkOf(chat, owner, 3))).toEqual({ outcome: 'not_found' });
     expect(await make(store(), forkOf(newId<ChatId>(), owner, 1))).toEqual({ outcome: 'not_found' });
     expect(await make(store(), forkOf(chat, 'somebody else' as OwnerId, 1))).toEqual({ outcome: 'not_found' });
+  });
+}
+
+function forkedReasoning(store: () => ChatStore): void {
+  test('[P12] reasoning that its provider did not take back stays out of the new chat too, by its own numbers', async () => {
+    const { chat, owner } = await createTaken(store());
+    const said = [1, 2, 3].map((number) => messageOf(number, at(1, number + 1)));
+    await store().commit(intentOf(chat, 1, { messages: said }));
+    await store().commit(intentOf(chat, 1, { rewind: { from: 2, position: at(1, 5) } }));
+    const answers = [4, 5].map((number) =>
+      messageOf(number, at(1, number + 2), { role: 'assistant', provider: PROVIDER }),
+    );
+    await store().commit(intentOf(chat, 1, { messages: answers, patch: { reasoningFrom: 5 } }));
+    const fork = forkOf(chat, owner, 5);
+    await make(store(), fork);
+    const items = valueOf(await store().prompt(fork.id));
+    expect(items.map(({ number, provider }) => [number, provider?.provider])).toEqual([
+      [1, undefined],
+      [2, undefined],
+      [3, PROVIDER.provider],
+    ]);
+    expect(await takeChat(store(), fork.id)).toMatchObject({ reasoningFrom: 3 });
   });
 }
 

@@ -4,11 +4,14 @@ import type { Clock, Log, Random } from '../../actors/ports.ts';
 import { BUILTIN_TOOLS } from '../../actors/tools/builtin.ts';
 import { LocalToolRunner } from '../../actors/tools/runner.ts';
 import { TOOL_BOUNDS } from '../../actors/tools/slots.ts';
+import type { Tool } from '../../actors/tools/tool.ts';
 
-export function builtinTools(parts: {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
-}): LocalToolRunner {
-  return new LocalToolRunner({ ...parts, tools: BUILTIN_TOOLS, bounds: TOOL_BOUNDS });
+export type Surroundings = { readonly clock: Clock; readonly random: Random; readonly log: Log };
+
+export function builtinTools(parts: Surroundings): LocalToolRunner {
+  return toolRunner(parts, BUILTIN_TOOLS);
+}
+
+export function toolRunner(parts: Surroundings, tools: readonly Tool[]): LocalToolRunner {
+  return new LocalToolRunner({ ...parts, tools, bounds: TOOL_BOUNDS });
 }

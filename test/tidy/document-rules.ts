@@ -49,6 +49,22 @@ export function namedTests(
   return { faults, judged: names.length };
 }
 
+/** A rule of a specification has a number of its own, in ascending order: tests name rules by them. */
+export function numberedRules(files: readonly SourceFile[]): Fault[] {
+  return files
+    .filter(({ path }) => path.endsWith('SPEC.md'))
+    .flatMap((file) => {
+      let before: readonly [number, number] = [0, 0];
+      return [...file.text.matchAll(/^(\d+)\.(\d+) /gm)].flatMap((match) => {
+        const now = [Number(match[1]), Number(match[2])] as const;
+        const isNext = now[0] > before[0] || (now[0] === before[0] && now[1] > before[1]);
+        before = now;
+        const what = `the rule ${now.join('.')} is not behind the one before it`;
+        return isNext ? [] : [{ path: file.path, line: lineOf(file, match.index), what }];
+      });
+    });
+}
+
 /** `NNNN-title.md`, no number twice, each one in the index. */
 export function decisions(files: readonly SourceFile[]): Fault[] {
   const index = files.find((file) => file.path === 'adr/README.md');

@@ -221,6 +221,12 @@ describe('document rules', () => {
     expect(faults.map((fault) => fault.what)).toEqual(['does not name `queue_full`']);
   });
 
+  test('[tidy] a rule with the number of another, or out of order, is refused', () => {
+    const text = '1.1 one\n1.2 two\n1.2 three\n1.10 ten\n2.1 next\n1.11 late\nnot 1.1 a rule';
+    const faults = documents.numberedRules([{ path: 'actors/SPEC.md', text }]);
+    expect(faults.map(({ line }) => line)).toEqual([3, 6]);
+  });
+
   test('[tidy] a trap whose test is not there, or says something else, is refused', () => {
     const spec = { path: 'actors/SPEC.md', text: '`a-ends: a cut` and `a-ends: a reset`, `b: a cut`, `suite: x y`' };
     const named = [
