@@ -144,7 +144,7 @@ export const OPTIONS = {
   titleModel: optional({
     env: 'PARLEY_TITLE_MODEL',
     unit: 'model',
-    doc: 'Names new chats by their first message; none: nobody does. Not set: a cheap model of Anthropic where that answers, else nobody.',
+    doc: 'Names new chats by their first message; none: nobody does. Not set: a cheap model of Anthropic or OpenAI, whichever answers, else nobody.',
     schema: text,
   }),
   defaultModel: optional({

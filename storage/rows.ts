@@ -63,7 +63,7 @@ export const SUMMARY_COLUMNS = `${CHAT_COLUMNS}, c.read_number, (
     select count(*) from (
       select from messages m
       where m.chat = c.id and m.number > c.read_number
-        and m.role <> 'user' and m.visibility <> 'model' and m.left_epoch is null
+        and m.role <> 'user' and m.role <> 'system' and m.visibility <> 'model' and m.left_epoch is null
       limit ${LIMITS.unreadMessages}) u) as unread`;
 
 export type SummaryRow = ChatRow & { readonly read_number: number; readonly unread: number };

@@ -188,7 +188,8 @@ export class Draft {
 
   /** Its summary may show one: what is unread counts. */
   get fed(): boolean {
-    const isToRead = ({ role, visibility }: NewMessage): boolean => role !== 'user' && visibility !== 'model';
+    const isToRead = ({ role, visibility }: NewMessage): boolean =>
+      (role === 'assistant' || role === 'tool') && visibility !== 'model';
     const hasRead = this.state.readNumber !== this.before.readNumber;
     return this.listed || hasRead || this.rewind !== null || this.messages.some(isToRead);
   }

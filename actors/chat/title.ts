@@ -8,7 +8,8 @@ import type { Draft } from './draft.ts';
 export const TITLE_LIMITS = {
   /** A title that comes later than this is not worth the wait of a request. */
   titleTimeoutMs: 30_000,
-  titleTokens: 256,
+  /** With room for the reasoning of a small model: it counts as output. */
+  titleTokens: 1_024,
   titleWords: 8,
   /** What a list shows of it. */
   generatedTitleChars: 80,

@@ -98,7 +98,7 @@ describe('the catalogue', () => {
     const some = ready({ anthropic: KEY, openai: KEY, scripted: true });
     expect(['anthropic/x', 'openai/x', 'scripted', 'nobody/x'].map((id) => some.titleModelFor(id))).toEqual([
       'anthropic/claude-haiku-5-5',
-      null,
+      'openai/gpt-5.4-nano',
       null,
       null,
     ]);

@@ -75,7 +75,10 @@ export const SCRIPTED_ID = 'scripted';
 const DEFAULTS = { anthropic: [{ model: 'claude-sonnet-5-5' }], openai: [{ model: 'gpt-6-astra' }] } as const;
 
 /** Cheap models that name chats, by the provider. */
-const TITLE_MODELS: Readonly<Record<string, string>> = { anthropic: 'anthropic/claude-haiku-5-5' };
+const TITLE_MODELS: Readonly<Record<string, string>> = {
+  anthropic: 'anthropic/claude-haiku-5-5',
+  openai: 'openai/gpt-5.4-nano',
+};
 export const NO_TITLES = 'none';
 
 /** All current models of theirs allow at least this much; a longer answer ends with `max_tokens`, which the user sees. */

@@ -31,6 +31,8 @@ beforeAll(async () => {
     env: {
       DATABASE_URL: database.url,
       OPENAI_API_KEY: 'test',
+      // Responses that are paid are counted.
+      PARLEY_TITLE_MODEL: 'none',
       OPENAI_BASE_URL: fake.baseUrl,
       // What the SDK would read by itself: none of it may matter.
       OPENAI_ORG_ID: 'evil',

@@ -114,7 +114,7 @@ export function summary(row: ChatRow, viewer: OwnerId): ChatSummary {
 }
 
 function isToRead({ role, visibility, left }: StoredMessage): boolean {
-  return role !== 'user' && visibility !== 'model' && left === undefined;
+  return (role === 'assistant' || role === 'tool') && visibility !== 'model' && left === undefined;
 }
 
 export function list(tables: MemoryTables, request: ListRequest): ChatList {

@@ -122,7 +122,7 @@ function trees(store: () => ChatStore, { feed, get }: Look): void {
 }
 
 function unread(store: () => ChatStore, { feed, get }: Look): void {
-  test('[feed] unread is what users see behind the read position, but what a user has sent', async () => {
+  test('[feed] unread is what users see behind the read position, but what a user has sent or done', async () => {
     const { chat, owner } = await createTaken(store());
     const reply = { role: 'assistant' } as const;
     const messages = [
@@ -132,9 +132,10 @@ function unread(store: () => ChatStore, { feed, get }: Look): void {
       messageOf(4, at(1, 4), { ...reply, visibility: 'user' }),
       messageOf(5, at(1, 5), { role: 'tool' }),
       messageOf(6, at(1, 6)),
+      messageOf(7, at(1, 7), { role: 'system', visibility: 'user' }),
     ];
     const { cursor } = await feed(owner, 0);
-    await store().commit(intentOf(chat, 1, { fed: true, messages, patch: { nextNumber: 7 } }));
+    await store().commit(intentOf(chat, 1, { fed: true, messages, patch: { nextNumber: 8 } }));
     const news = await feed(owner, cursor);
     expect(news.entries[0]?.chat).toMatchObject({ id: chat, read: 0, unread: 3, updated_at: NOW_MS });
     const reading = async (readNumber: number): Promise<FeedPage['entries'][number] | undefined> => {
