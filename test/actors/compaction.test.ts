@@ -93,6 +93,25 @@ describe('compaction by the threshold', () => {
     });
   });
 
+  it('[compaction] before the last step of a turn that has used all of them, the model is told of it again', async () => {
+    const limited = new Stage(undefined, undefined, undefined, { settings: { stepsMax: 1 } });
+    const { stage, chat } = await answered(300, limited);
+    await ask(stage, chat, 'the second question');
+    stage.attempt.call(['clock', '{}']);
+    await stage.settle();
+    expect(texts(stage.attempt.request).at(-1)).toMatch(/^user: You have reached the limit/);
+    stage.attempt.fail('context_overflow');
+    await stage.settle();
+    stage.attempt.answer({ text: 'Goal: answers.', inputTokens: 300 });
+    await stage.settle();
+    expect(stage.attempt.request.toolChoice).toBe('none');
+    expect(texts(stage.attempt.request)).toEqual([
+      'user: The following is a summary of',
+      'user: the second question',
+      expect.stringMatching(/^user: You have reached the limit/),
+    ]);
+  });
+
   it('[compaction] below the threshold nothing happens', async () => {
     const { stage, chat } = await answered(699);
     await ask(stage, chat, 'the second question');

@@ -13,7 +13,8 @@ import { firstRow, leftRows, markerRows, tokensLeft } from '../compaction/rows.t
 import type { Draft } from '../draft.ts';
 import type { EffectName } from '../effect-names.ts';
 import { turnOf, wirePosition, type Effect, type EffectInput } from './input.ts';
-import { addRow } from './messages.ts';
+import { STEP_LIMIT_NOTE } from '../prompt.ts';
+import { addRow, keepNote } from './messages.ts';
 import { endTurn, openAside, startTurn } from './turn.ts';
 
 export const COMPACTION_EFFECTS = {
@@ -121,7 +122,7 @@ function openCompaction(draft: Draft, input: EffectInput, source: CompactionSour
 
 function keepCompaction(draft: Draft, input: EffectInput): void {
   const compacted = must(compactionOf(input).compacted, 'a compaction that is done has its rows');
-  const { id: turn, model, compaction } = turnOf(draft);
+  const { id: turn, model, compaction, limited } = turnOf(draft);
   const { source } = must(compaction?.running, 'a compaction runs');
   const { contextTokens } = draft.state;
   const spent = input.ended === null ? {} : { usage: input.ended.usage, costMicros: input.ended.costMicros };
@@ -133,6 +134,9 @@ function keepCompaction(draft: Draft, input: EffectInput): void {
   const figures = { source, contextTokens, window: input.windowOf(model) };
   for (const row of markerRows(call, compacted, figures)) add({ ...row, model });
   for (const row of leftRows(compacted)) add(row);
+  // A summary does not say it: the model would not know why it may call nothing.
+  const isTold = compacted.left.some(({ parts }) => parts[0]?.text === STEP_LIMIT_NOTE);
+  if (limited === true && !isTold) keepNote(draft, input, STEP_LIMIT_NOTE);
   draft.push({ kind: 'fork', reason: 'compaction' });
   endCompaction(draft, compacted.kind === 'cut' ? 'cut' : 'compacted', tokensLeft(compacted));
   draft.change({ contextTokens: null });
