@@ -375,6 +375,25 @@ describe('steering', () => {
     expect(stage.attempt.request.items.at(-1)?.parts[0]?.text).toBe('for later');
   });
 
+  it('[actors 4.7] one that is held for its edit stays out of the next request, and goes in when it is given back', async () => {
+    const chat = await stage.create();
+    await stage.send(chat, 'hello');
+    await stage.settle();
+    await stage.send(chat, 'use blue', 'steer');
+    const id = uuidToBytes(must(stage.tables.chats.get(chat)?.queue[0], 'it waits').id);
+    const edit = (args: Readonly<Record<string, unknown>>) =>
+      stage.command('queue.edit', { chat: uuidToBytes(chat), id, ...args });
+    await edit({ hold: true });
+    stage.attempt.call(['clock', '{}']);
+    await stage.settle();
+    expect(stage.attempt.request.items.at(-1)?.role).toBe('tool');
+    await edit({ content: [{ type: 'text', text: 'use red' }] });
+    stage.attempt.call(['clock', '{}']);
+    await stage.settle();
+    expect(stage.attempt.request.items.at(-1)?.parts).toMatchObject([{ text: 'use red' }]);
+    expect(stage.tables.chats.get(chat)?.queue).toEqual([]);
+  });
+
   it('[actors 4.7] at rest it is a message like any other', async () => {
     const chat = await stage.create();
     expect(await stage.send(chat, 'hello', 'steer')).toMatchObject({ ok: true, body: { outcome: 'started' } });

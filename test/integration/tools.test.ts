@@ -5,6 +5,7 @@ import { must } from '../../protocol/assert.ts';
 import type { Action, ChatHandle, ChatState, ToolResultPart } from '../../protocol/client/index.ts';
 import { Clients } from '../support/clients.ts';
 import { NodeProcess } from '../support/node-process.ts';
+import { answerText } from '../support/witness.ts';
 
 const COLOR = { name: 'pick_color', description: 'Asks for a color.', schema: { type: 'object' } };
 const DEADLINE_MS = 4_000;
@@ -84,6 +85,26 @@ describe('tools', () => {
     expect(state.lastTurn?.outcome).toBe('stopped');
     expectPaired(state);
     expect(resultsOf(state).every(({ status }) => status !== 'ok')).toBe(true);
+  });
+
+  test.each([
+    ['while calls run', '/script tool=slow:{"ms":50000} tool=slow:{"ms":50000} pace=0', false],
+    ['while a call waits for somebody', '/script tool=risky:{"what":"it"} tool=pick_color pace=0', true],
+  ] as const)('[P7] [P12] an edit %s settles them, and is answered', async (_when, script, isAsked) => {
+    const { chat, second } = await twoDevices();
+    const sent = await chat.send(script);
+    await second.until((state) => (isAsked ? asks(state) : state.turn?.calls.length === 2));
+    await second.edit({ number: sent.outcome === 'started' ? sent.number : 0, text: '/script say=edited pace=0' });
+    const isEdited = (state: ChatState): boolean => isDone(state) && answerText(state).includes('edited');
+    const [one, two] = await Promise.all([chat.until(isEdited), second.until(isEdited)]);
+    expect(one.lastTurn?.outcome).toBe('completed');
+    for (const { messages } of [one, two]) {
+      expect(messages.flatMap(({ parts }) => parts).filter(({ type }) => type.startsWith('tool'))).toEqual([]);
+    }
+    // What was asked for then can be answered no more.
+    await expect(second.toolResult({ call: 'script_1', output: 'red' })).rejects.toMatchObject({ code: 'not_waiting' });
+    await chat.send('/script tool=clock pace=0 say=on');
+    expectPaired(await chat.until((state) => isDone(state) && answerText(state).includes('on')));
   });
 
   test('[P12] two devices answer one approval at once: the first counts, the other is told', async () => {
