@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { cleanText, isCleanText, sliceUtf8, unitsAtByte, utf8Length } from './text.ts';
+import { cleanText, isCleanText, isPlain, sliceUtf8, unitsAtByte, utf8Length } from './text.ts';
 import { text } from './vectors/arbitraries.ts';
 
 const UTF8 = new TextEncoder();
@@ -76,4 +76,9 @@ describe('text', () => {
       }),
     );
   });
+});
+
+test('[protocol] what is plain needs no cleaning: short, without NUL and surrogates', () => {
+  for (const text of ['', 'token ', 'größe', '漢字', 'x'.repeat(64)]) expect(isPlain(text)).toBe(true);
+  for (const text of ['a\0b', '\ud800', '😀', '\udfff', 'x'.repeat(65)]) expect(isPlain(text)).toBe(false);
 });

@@ -26,7 +26,20 @@ export function isCleanText(text: string): boolean {
 
 /** The text with U+FFFD in the place of every NUL and lone surrogate: for what models, tools and providers wrote. */
 export function cleanText(text: string): string {
-  return text.toWellFormed().replaceAll('\0', '\ufffd');
+  return isPlain(text) ? text : text.toWellFormed().replaceAll('\0', '\ufffd');
+}
+
+/** Above this the engine's own search is faster than a loop. */
+const PLAIN_UNITS_MAX = 64;
+
+/** Short and surely clean, as nearly every piece of a streamed text is: a loop costs a quarter of what cleaning does. */
+export function isPlain(text: string): boolean {
+  if (text.length > PLAIN_UNITS_MAX) return false;
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    if (unit === 0 || unit >= 0xd800) return false;
+  }
+  return true;
 }
 
 /** A slice of a text in bytes of UTF-8; `offset` is where it begins, `bytes` how long it is. */

@@ -1,6 +1,8 @@
 // Makes text that arrives in pieces fit for the log: no piece ends inside a code point, none holds NUL or a lone
 // surrogate (both become U+FFFD). Providers escape JSON as they like, so the two halves of one emoji may arrive apart.
 
+import { isPlain } from '../../protocol/text.ts';
+
 const REPLACEMENT = '\uFFFD';
 
 /** One per block. It holds back at most one UTF-16 unit: the first half of a pair whose second has not come yet. */
@@ -19,6 +21,7 @@ export class TextGuard {
 
   /** What can be shown now; empty when only half a code point has come. */
   push(piece: string): string {
+    if (this.#held === '' && isPlain(piece)) return piece;
     let text = this.#held + piece;
     const last = text.charCodeAt(text.length - 1);
     const isHalf = last >= 0xd800 && last <= 0xdbff;

@@ -27,7 +27,7 @@ type Load = {
 };
 
 /** Eight answers side by side, as fast as the fakes give them: many short runs, since neighbours come and go. */
-const FULL: Load = { tokens: 2_000, streams: 1, lanes: 8, rounds: 9 };
+const FULL: Load = { tokens: 2_000, streams: 1, lanes: 8, rounds: 15 };
 const QUICK: Load = { tokens: 200, streams: 1, lanes: 2, rounds: 1 };
 
 const PROVIDERS = ['anthropic', 'openai'] as const;
