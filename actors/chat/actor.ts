@@ -171,7 +171,8 @@ export class ChatActor {
    * asked for its row once everything else is decided). False when the actor ended over it.
    */
   async step(event: ChatMachineEvent, input: Partial<EffectInput>, rowOf: RowOf | null): Promise<boolean> {
-    const fixed = constantInput(this.deps, { toolsHash: this.tools.hash, restsAfter: this.#quiesced > 0 });
+    const now = { toolsHash: this.tools.hash, restsAfter: this.#quiesced > 0, leaves: this.#draining };
+    const fixed = constantInput(this.deps, now);
     const full: EffectInput = { ...NO_INPUT, ...fixed, ...input };
     const decision = decide(this.#machine, event, lookAhead(this.#state, event, full));
     const draft = this.openDraft();
@@ -239,7 +240,9 @@ export class ChatActor {
   /** Brings the chat to rest and keeps it there until the function returned is called. */
   async quiesce(): Promise<() => void> {
     this.#quiesced += 1;
-    this.post(() => this.#stopOwn());
+    this.post(async () => {
+      if (this.#state.turn?.stopping === null) await this.stop({}, null);
+    });
     await this.settled();
     await this.#rest.until(() => this.atRest);
     return () => {
@@ -268,15 +271,15 @@ export class ChatActor {
     await this.#rest.until(() => this.atRest || this.#waitsDurably);
   }
 
-  /** Nothing of it is in flight, and what it waits for is in storage: whoever loads it next waits on. */
+  /** Nothing of it is in flight, and what it waits for is in storage: whoever loads it next goes on. */
   get #waitsDurably(): boolean {
-    return this.life === 'backingOff' || this.life === 'awaitingAction';
+    return ['backingOff', 'awaitingAction', 'between'].includes(this.life);
   }
 
-  /** Gives the chat up if it rests, else leaves its turn to be recovered. Call `prepareDrain` before. */
+  /** Gives the chat up at rest and between two steps, else leaves its turn to be recovered. Call `prepareDrain` before. */
   drain(): Promise<void> {
     this.post(async () => {
-      if (this.atRest) return this.#release('drained');
+      if (this.atRest || this.life === 'between') return this.#release('drained');
       await this.#journal();
       this.end('drained');
     });
@@ -338,10 +341,6 @@ export class ChatActor {
   stop(input: Partial<EffectInput>, rowOf: RowOf | null): Promise<boolean> {
     const plan = interruptWaiting(this.#state.calls);
     return this.step({ type: 'stop', current: true }, { ...input, plan }, rowOf);
-  }
-
-  async #stopOwn(): Promise<void> {
-    if (this.#state.turn?.stopping === null) await this.stop({}, null);
   }
 
   /** Does what the committed step asks for outside: all of it follows from the difference of the states. */

@@ -27,6 +27,7 @@ export const NAMED_EFFECTS = {
   resumeAttempt: named,
   recoverStep: named,
   recoverText: named,
+  resumeTurn: named,
   applyCalls: named,
   nextStep: named,
   allowAlways: named,

@@ -97,6 +97,13 @@ const TABLE: Readonly<Record<LifeState, Row>> = {
     stop: ['backingOff', 'stopping'],
     due: ['requesting'],
   },
+  between: {
+    ...ignoring(),
+    ...inTurn('between'),
+    promote: ['stopping'],
+    send: ['between', 'requesting', 'stopping'],
+    stop: ['between', 'stopping'],
+  },
   stopping: {
     ...ignoring(),
     ...inTurn('stopping'),
@@ -145,7 +152,18 @@ const AFTER = ['tools', 'action', 'next', 'end'] as const;
 const BUSY = ['queue', 'interrupt', 'steer', 'reject'] as const;
 const VERDICTS = ['completed', 'retry', 'overflow', 'failed'] as const;
 const COMPACTIONS = ['done', 'again', 'later', 'cut', 'skipped', 'failed'] as const;
-const FOUND = ['rest', 'error', 'waiting', 'lost', 'resumable', 'calls', 'stopping', 'backingOff', 'gaveUp'] as const;
+const FOUND = [
+  'rest',
+  'error',
+  'waiting',
+  'lost',
+  'resumable',
+  'calls',
+  'between',
+  'stopping',
+  'backingOff',
+  'gaveUp',
+] as const;
 
 /** All forms of each event. */
 const FORMS: { readonly [T in EventType]: readonly Extract<ChatMachineEvent, { type: T }>[] } = {
@@ -185,13 +203,17 @@ const FORMS: { readonly [T in EventType]: readonly Extract<ChatMachineEvent, { t
   fence: [{ type: 'fence' }],
 };
 
+/** The node goes down, and the chat has to be compacted. */
+const LEAVING = { compacts: true, requested: false, leaves: true };
+
 /** One machine in each state, found by walking from the first one. */
 function states(): ReadonlyMap<LifeState, MachineState> {
   const found = new Map<LifeState, MachineState>([['hydrating', initialState()]]);
   for (const state of found.values()) {
     for (const event of Object.values(FORMS).flat()) {
-      const next = decide(state, event).state;
-      if (!found.has(lifeState(next))) found.set(lifeState(next), next);
+      for (const next of [decide(state, event).state, decide(state, event, LEAVING).state]) {
+        if (!found.has(lifeState(next))) found.set(lifeState(next), next);
+      }
     }
   }
   return found;
@@ -236,7 +258,7 @@ describe('every pair of a state and an event', () => {
     for (const state of all.values()) {
       for (const event of Object.values(FORMS).flat()) {
         const plain = decide(state, event);
-        const ahead = decide(state, event, { compacts: true, requested: false });
+        const ahead = decide(state, event, { ...LEAVING, leaves: false });
         if (plain.effects.at(-1) !== 'openAttempt') {
           expect(ahead.effects).toEqual(plain.effects);
           continue;
@@ -247,5 +269,20 @@ describe('every pair of a state and an event', () => {
       }
     }
     expect(opened).toBeGreaterThan(100);
+  });
+
+  it('[actors 4.23] where a node that goes down would ask a step, the turn is left between two', () => {
+    let left = 0;
+    for (const state of all.values()) {
+      for (const event of Object.values(FORMS).flat()) {
+        const plain = decide(state, event);
+        const leaving = decide(state, event, LEAVING);
+        if (plain.effects.at(-1) !== 'openAttempt') continue;
+        left += 1;
+        expect(leaving.effects).toEqual(plain.effects.slice(0, -1));
+        expect(lifeState(leaving.state)).toBe('between');
+      }
+    }
+    expect(left).toBeGreaterThan(100);
   });
 });

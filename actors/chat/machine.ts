@@ -20,6 +20,7 @@ export type Found =
   | 'lost'
   | 'resumable'
   | 'calls'
+  | 'between'
   | 'stopping'
   | 'backingOff'
   | 'gaveUp';
@@ -86,10 +87,12 @@ export type Ahead = {
   readonly compacts: boolean;
   /** A turn that completes is followed by the compaction that was asked for in it. */
   readonly requested: boolean;
+  /** The node goes down: no step is asked any more, the turn is for whoever has the chat next. */
+  readonly leaves: boolean;
 };
 type DecidedEvent = ChatMachineEvent & Ahead;
 
-const NOTHING_AHEAD: Ahead = { compacts: false, requested: false };
+const NOTHING_AHEAD: Ahead = { compacts: false, requested: false, leaves: false };
 
 const chatMachine = setup({
   types: { events: {} as DecidedEvent },
@@ -129,8 +132,10 @@ const chatMachine = setup({
     foundStopping: ({ event }) => event.type === 'loaded' && event.found === 'stopping',
     foundStoppingMore: ({ event }) => event.type === 'loaded' && event.found === 'stopping' && event.more,
     foundWaitingMore: ({ event }) => event.type === 'loaded' && event.found === 'waiting' && event.more,
+    foundBetween: ({ event }) => event.type === 'loaded' && event.found === 'between',
     foundBackingOff: ({ event }) => event.type === 'loaded' && event.found === 'backingOff',
     foundGaveUp: ({ event }) => event.type === 'loaded' && event.found === 'gaveUp',
+    leaves: ({ event }) => event.leaves,
     compacts: ({ event }) => event.compacts,
     completedRequested: ({ event }) =>
       event.type === 'attemptEnded' && event.verdict === 'completed' && event.after === 'end' && event.requested,
@@ -319,6 +324,7 @@ const machine = chatMachine.createMachine({
           },
           { guard: 'foundStopping', target: 'idle', actions: ['recoverText', 'applyCalls', 'endTurnStopped'] },
           { guard: 'foundBackingOff', target: 'running.backingOff' },
+          { guard: 'foundBetween', target: OPENING, actions: ['resumeTurn'] },
           { guard: 'foundResumable', target: 'running.requesting', actions: ['resumeAttempt'] },
           { guard: 'foundLost', target: OPENING, actions: ['recoverStep'] },
           { guard: 'foundTools', target: 'running.tools', actions: ['recoverCalls'] },
@@ -370,6 +376,7 @@ const machine = chatMachine.createMachine({
         /** Passed through only. */
         opening: {
           always: [
+            { guard: 'leaves', target: 'between' },
             { guard: 'compacts', target: 'compacting', actions: 'openCompaction' },
             { target: 'requesting', actions: 'openAttempt' },
           ],
@@ -388,6 +395,8 @@ const machine = chatMachine.createMachine({
             due: OPENING,
           },
         },
+        /** Everything of the step before is settled, nothing of the next one has begun. */
+        between: {},
       },
     },
     awaitingAction: {
@@ -437,6 +446,7 @@ export type LifeState =
   | 'awaitingAction'
   | 'compacting'
   | 'backingOff'
+  | 'between'
   | 'stopping'
   | 'passivating'
   | 'fenced';

@@ -34,7 +34,9 @@ export function foundIn(record: ChatRecord, crashed: boolean, resume: ResumedRun
   if (crashed || turn.recoveries >= CHAT_LIMITS.recoveriesMax) return 'gaveUp';
   if (turn.stopping !== null) return 'stopping';
   if (record.calls.length > 0) return 'calls';
-  if (turn.retry !== null && record.openAttempts.length === 0) return 'backingOff';
+  const isAsked = record.openAttempts.length > 0;
+  if (turn.retry !== null && !isAsked) return 'backingOff';
+  if (turn.attempt === 0 && !isAsked && !turn.compaction?.running) return 'between';
   return resume === null ? 'lost' : 'resumable';
 }
 

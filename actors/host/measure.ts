@@ -37,6 +37,7 @@ export function measureActors(
     awaitingAction: 0,
     compacting: 0,
     backingOff: 0,
+    between: 0,
     stopping: 0,
     passivating: 0,
     fenced: 0,

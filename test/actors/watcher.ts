@@ -6,11 +6,13 @@ import { applyEvent } from '../../protocol/client/reducer.ts';
 import { applyPiece } from '../../protocol/client/snapshot.ts';
 import type { ChatEvent } from '../../protocol/events.ts';
 import type { ChatId } from '../../protocol/ids.ts';
-import { eventsOf, type Stage } from './stage.ts';
+import type { ReadableLog } from '../../actors/host/api.ts';
+import { eventsBehind, type Stage } from './stage.ts';
 
 export class Watcher {
   readonly #stage: Stage;
   readonly #chat: ChatId;
+  #log: ReadableLog | null = null;
   state: ChatState = EMPTY_CHAT_STATE;
   /** What was applied, in order. */
   readonly events: ChatEvent[] = [];
@@ -33,13 +35,22 @@ export class Watcher {
         this.state = applied.state;
       }
     }
-    for (const event of eventsOf(attached, must(this.state.position, 'there is a snapshot'))) {
+    if ('log' in attached) {
+      this.#log = attached.log;
+      attached.detach();
+    }
+    return this.readOn();
+  }
+
+  /** What the log has got since, also when its actor has ended. */
+  readOn(): ChatState {
+    const from = must(this.state.position, 'there is a snapshot');
+    for (const event of this.#log === null ? [] : eventsBehind(this.#log, from)) {
       const applied = applyEvent(this.state, event);
       assert(applied.outcome === 'applied', `an event is applied: ${applied.outcome}`);
       this.state = applied.state;
       this.events.push(event.event);
     }
-    if ('detach' in attached) attached.detach();
     return this.state;
   }
 

@@ -51,6 +51,7 @@ const WEIGHTS = {
   crash: 2,
   crashUnderWay: 2,
   ghost: 2,
+  shutDown: 2,
 } as const;
 
 export type ActName = keyof typeof WEIGHTS;

@@ -5,6 +5,7 @@ import type { Busy } from '../../protocol/content.ts';
 import { uuidFromBytes, uuidToBytes, type ChatId } from '../../protocol/ids.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { CallRow } from '../../actors/tool-ports.ts';
+import { HOST_DEFAULTS } from '../../actors/host/settings.ts';
 import { CHAT_DEFAULTS } from '../../actors/chat/settings.ts';
 import { QUIET, Stage, type Answer, type PlayedAttempt } from '../actors/stage.ts';
 import type { Act, ActName } from './acts.ts';
@@ -132,6 +133,7 @@ export class FuzzPlay {
     wait: (pick) => this.#stage.clock.runFor(must(WAITS_MS[pick % WAITS_MS.length], 'a wait')),
     look: () => this.#scene.look(),
     crash: (pick) => this.#crash(pick % 3 === 0 ? ABSENCE_MS : 0),
+    shutDown: (pick) => this.#shutDown(pick),
     ghost: async () => this.#ghosts.pop()?.complete(),
     crashUnderWay: (pick) => this.#crashUnderWay(pick),
   };
@@ -275,6 +277,15 @@ export class FuzzPlay {
     await this.#stage.clock.runFor(absenceMs);
     await this.#stage.settle();
     for (const scene of this.#scenes) checkRow(scene.row, this.#stage.clock.nowMs());
+  }
+
+  /** The node goes down in order: its turns come to the end of their steps, or to its deadline. */
+  async #shutDown(pick: number): Promise<void> {
+    const drained = this.#stage.host.drain();
+    if (pick % 3 > 0) this.#with((spoken) => this.#mouth.call(spoken, pick, this.#providers));
+    await this.#stage.clock.runFor(HOST_DEFAULTS.drainMs + 1);
+    await drained;
+    await this.#crash();
   }
 
   /** The node dies with a message on its way: nobody knows whether it was taken. */

@@ -10,7 +10,7 @@ import { contextTokens } from './threshold.ts';
 
 export function lookAhead(state: ActorState, event: ChatMachineEvent, input: EffectInput): Ahead {
   const requested = !input.restsAfter && state.turn?.compaction?.requested === true;
-  return { requested, compacts: compactsFirst(state, event, input) };
+  return { requested, compacts: compactsFirst(state, event, input), leaves: input.leaves };
 }
 
 function compactsFirst(state: ActorState, event: ChatMachineEvent, input: EffectInput): boolean {

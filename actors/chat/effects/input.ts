@@ -36,6 +36,8 @@ export type EffectInput = {
   readonly trace: TraceParent | null;
   /** Somebody waits for the chat to rest: nothing new begins behind the turn. */
   readonly restsAfter: boolean;
+  /** The node goes down: no step is asked any more. */
+  readonly leaves: boolean;
   /** The model that names chats with this model; null: nobody does. */
   readonly titleModelFor: (model: string) => string | null;
   /** The window of a model, for compaction. */
@@ -74,7 +76,15 @@ export const NO_INPUT = {
 
 type ConstantInput = Pick<
   EffectInput,
-  'random' | 'deploymentPrompt' | 'providerOf' | 'settings' | 'toolsHash' | 'restsAfter' | 'windowOf' | 'titleModelFor'
+  | 'random'
+  | 'deploymentPrompt'
+  | 'providerOf'
+  | 'settings'
+  | 'toolsHash'
+  | 'restsAfter'
+  | 'leaves'
+  | 'windowOf'
+  | 'titleModelFor'
 >;
 
 /** What is the same for every effect of a step. */
@@ -84,7 +94,7 @@ export function constantInput(
     settings,
     models,
   }: { readonly random: Random; readonly settings: ChatSettings; readonly models: ModelDirectory },
-  now: Pick<EffectInput, 'toolsHash' | 'restsAfter'>,
+  now: Pick<EffectInput, 'toolsHash' | 'restsAfter' | 'leaves'>,
 ): ConstantInput {
   return {
     random,

@@ -40,6 +40,11 @@ export const RECOVERY_EFFECTS = {
     if (hasRun) draft.change({ turn: { ...turn, recoveries: turn.recoveries + 1 } });
     applyCalls(draft, input);
   },
+  /** It was left between two steps, in order: nothing is lost, and no recovery is counted. */
+  resumeTurn(draft) {
+    const { id: turn, step, attempt } = turnOf(draft);
+    draft.push({ kind: 'step', type: 'reset', turn, step, attempt });
+  },
   recoverText(draft, input) {
     const recovered = recoveredOf(input);
     settleLost(draft, recovered);
