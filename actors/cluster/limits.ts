@@ -33,7 +33,7 @@ export const CLUSTER_LIMITS = {
   /** How long one try of a call waits. The next one has the same id, and may go to another node. */
   callTryMs: 1_500,
   /** How long an attach waits for a mirror to begin, before the owner is looked for anew. */
-  openMs: 4_000,
+  openMs: 1_500,
   /** How long a command, an attach or a query looks for the owner of its chat, over all tries. */
   routeMs: 8_000,
   /** First wait between two tries; it doubles up to the ceiling. */

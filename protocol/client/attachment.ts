@@ -211,6 +211,8 @@ export class Attachment {
   }
 
   #onRefused(error: ErrorBody): void {
+    // It says nothing against the cursor, which is needed to hear of text that a crash took back.
+    this.#resumedAt = null;
     if (error.code === 'token_expired') this.#options.refreshCredential();
     // `not_attached` answers a pull that the server has no snapshot for: that one is lost, the chat is not.
     if (error.retry !== 'never' || error.code === 'not_attached') this.#rest(error);

@@ -169,6 +169,19 @@ describe('[P5] losses are noticed and repaired', () => {
     server.client.close();
   });
 
+  test('[P5] resumed, then refused: the next attach has the cursor, to hear what a crash has taken back', async () => {
+    const { server, socket } = await attached();
+    socket.take('attach');
+    socket.push(streaming(at(1, 5), 'Hello'));
+    const second = await reconnect(server);
+    second.take('attach');
+    second.push(resumed(at(1, 5)));
+    second.push({ op: 'refused', chat: CHAT, error: errorBody('unavailable', undefined, 1_000) });
+    await server.clock.advance(5_000);
+    expect(second.take('attach').cursor).toEqual(at(1, 5));
+    server.client.close();
+  });
+
   test('[P5] resumed without anything that fits: the next attach does without the cursor', async () => {
     const { server, socket, chat } = await attached();
     socket.take('attach');
