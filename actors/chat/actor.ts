@@ -83,7 +83,7 @@ export class ChatActor {
     this.lastUsedMs = deps.clock.nowMs();
     this.#deadline = new Deadline(deps.clock);
     this.#journalTimer = new Deadline(deps.clock);
-    this.streamLog = new StreamLog({ ...record, evictions: deps.counts.evictions, ...deps.suspension });
+    this.streamLog = new StreamLog({ ...record, rings: deps.counts.rings, ...deps.suspension });
     this.#calls = new CallDriver({
       deps,
       clientTools: record.clientTools,

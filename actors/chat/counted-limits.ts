@@ -40,6 +40,7 @@ export type ActorLimit = (typeof ACTOR_LIMITS)[number];
 export const EVICTION_LIMITS = [
   'ringBytes',
   'ringEvents',
+  'ringsBytes',
   'rememberedCommands',
-] as const satisfies readonly (keyof typeof CHAT_LIMITS)[];
+] as const satisfies readonly (keyof typeof CHAT_LIMITS | keyof typeof HOST_LIMITS)[];
 export type EvictionLimit = (typeof EVICTION_LIMITS)[number];

@@ -7,7 +7,9 @@ import type { CompactionOutcome } from '../../protocol/events.ts';
 import type { ActivationResult } from '../ports.ts';
 import type { AttemptOpening, AttemptSettlement } from '../turn-ports.ts';
 import type { Draft } from './draft.ts';
+import { HOST_LIMITS } from '../host/settings.ts';
 import { PAIRING_RULES, type PairingRule } from './pairing.ts';
+import { RingBudget } from './ring-budget.ts';
 import { ACTOR_LIMITS, EVICTION_LIMITS, type ActorLimit, type EvictionLimit } from './counted-limits.ts';
 
 /** Why an actor is over. `passivated` and `drained` are in order, the others call for a rebuild. */
@@ -43,6 +45,7 @@ const COMPACTIONS = ['compacted', 'cut', 'failed'] as const satisfies readonly C
 export class ActorCounts {
   readonly limits = new Tally<ActorLimit>(ACTOR_LIMITS);
   readonly evictions = new Tally<EvictionLimit>(EVICTION_LIMITS);
+  readonly rings = new RingBudget(this.evictions, HOST_LIMITS.ringsBytes);
   readonly activations = new Tally<ActivationResult['outcome']>(ACTIVATIONS);
   readonly ends = new Tally<EndReason>(END_REASONS);
   /** Calls of tools that were settled. */

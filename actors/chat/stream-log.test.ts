@@ -6,6 +6,7 @@ import type { Position } from '../../protocol/position.ts';
 import type { EvictionLimit } from './counted-limits.ts';
 import { CHAT_LIMITS } from './settings.ts';
 import { Tally } from '../../protocol/measures.ts';
+import { RingBudget } from './ring-budget.ts';
 import { StreamLog } from './stream-log.ts';
 import { EXAMPLE_CHAT } from '../../protocol/vectors/example.ts';
 
@@ -13,7 +14,12 @@ const TURN = '01890a5d-ac96-774b-bcce-b302099a8058' as TurnId;
 const at = (seq: number, epoch = 7): Position => ({ epoch: epoch as Epoch, seq });
 
 /** A log at seq 4 of epoch 7: epoch, turn started, step started, block started. */
-function streaming(sealed: Position | null = null, evictions = new Tally<EvictionLimit>()): StreamLog {
+const NO_BOUND = Number.MAX_SAFE_INTEGER;
+
+function streaming(
+  sealed: Position | null = null,
+  rings = new RingBudget(new Tally<EvictionLimit>(), NO_BOUND),
+): StreamLog {
   const log = new StreamLog({
     epoch: 7 as Epoch,
     sealed,
@@ -21,7 +27,7 @@ function streaming(sealed: Position | null = null, evictions = new Tally<Evictio
     queue: [],
     turn: null,
     calls: [],
-    evictions,
+    rings,
   });
   log.append({ kind: 'turn', type: 'started', turn: TURN, model: 'scripted' });
   log.append({ kind: 'step', type: 'started', turn: TURN, step: 1, attempt: 1 });
@@ -122,7 +128,7 @@ describe('StreamLog', () => {
 
   it('[P11] the ring is bounded by bytes; an evicted cursor is told so', () => {
     const evictions = new Tally<EvictionLimit>();
-    const log = streaming(null, evictions);
+    const log = streaming(null, new RingBudget(evictions, NO_BOUND));
     const text = 'x'.repeat(CHAT_LIMITS.ringBytes / 8);
     for (let i = 0; i < 16; i++) addDelta(log, text);
     expect(log.place(at(1))).toBe('evicted');
@@ -145,5 +151,36 @@ describe('StreamLog', () => {
     log.end();
     log.end();
     expect(calls).toEqual(['a:append', 'b:append', 'b:end']);
+  });
+});
+
+describe('the budget of all rings', () => {
+  it('[P9] over it the largest give up their oldest, down to an equal share; the newest event always stays', () => {
+    const evictions = new Tally<EvictionLimit>();
+    const rings = new RingBudget(evictions, 8_000);
+    const quiet = streaming(null, rings);
+    const busy = streaming(null, rings);
+    const before = quiet.ring;
+    for (let i = 0; i < 200; i++) addDelta(busy, 'a word or two '.repeat(4));
+    expect(rings.bytes).toBe(quiet.ring.bytes + busy.ring.bytes);
+    expect(rings.bytes).toBeLessThanOrEqual(8_000);
+    expect(quiet.ring).toEqual(before);
+    expect(evictions.get('ringsBytes')).toBeGreaterThan(100);
+    expect(busy.place(at(5))).toBe('evicted');
+    expect(busy.place(at(busy.top.seq - 1))).toBe('here');
+    addDelta(busy, 'x'.repeat(20_000));
+    expect(busy.ring.events).toBe(1);
+  });
+
+  it('[P11] what has ended no longer counts', () => {
+    const rings = new RingBudget(new Tally<EvictionLimit>(), NO_BOUND);
+    const log = streaming(null, rings);
+    const other = streaming(null, rings);
+    log.end();
+    log.end();
+    addDelta(log, 'late');
+    expect(rings.bytes).toBe(other.ring.bytes);
+    other.end();
+    expect(rings.bytes).toBe(0);
   });
 });

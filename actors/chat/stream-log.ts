@@ -13,9 +13,9 @@ import { assert, must } from '../../protocol/assert.ts';
 import type { Follower, ReadableLog } from '../host/api.ts';
 import type { CallRow } from '../tool-ports.ts';
 import type { TurnRecord } from '../turn-ports.ts';
-import type { Tally } from '../../protocol/measures.ts';
 import type { EvictionLimit } from './counted-limits.ts';
 import { LiveView } from './live-view.ts';
+import type { BudgetedRing, RingBudget } from './ring-budget.ts';
 import { CHAT_LIMITS } from './settings.ts';
 
 type Entry = {
@@ -46,8 +46,8 @@ export type LogOpening = {
   readonly turn: TurnRecord | null;
   /** Those of its step that are not settled. */
   readonly calls: readonly CallRow[];
-  /** Where it counts what leaves its ring. */
-  readonly evictions: Tally<EvictionLimit>;
+  /** Of the node: what its ring holds counts there. */
+  readonly rings: RingBudget;
   /** While it says so nobody reads anything new: this node may have lost the chat to another. */
   readonly isSuspended?: () => boolean;
 };
@@ -69,19 +69,20 @@ export type CopiedFrame = {
   readonly frame: Uint8Array;
 };
 
-export class StreamLog implements ReadableLog {
+export class StreamLog implements ReadableLog, BudgetedRing {
   readonly chat: ChatId;
   readonly epoch: Epoch;
   readonly view: LiveView;
   readonly #chatBytes: Uint8Array;
   readonly #sealed: Position | null;
-  readonly #evictions: Tally<EvictionLimit>;
+  readonly #rings: RingBudget;
   readonly #isSuspended: (() => boolean) | undefined;
   readonly #followers = new Set<Follower>();
   #entries: Entry[] = [];
   /** Entries before this index have left the ring. */
   #head = 0;
   #ringBytes = 0;
+  #hasEnded = false;
   #top: Position;
   /** Reads at the present top, by the seq that they begin behind. */
   readonly #reads = new Map<number, ReadResult>();
@@ -94,7 +95,8 @@ export class StreamLog implements ReadableLog {
     this.epoch = opening.epoch;
     this.#chatBytes = uuidToBytes(opening.chat.id);
     this.#sealed = opening.sealed;
-    this.#evictions = opening.evictions;
+    this.#rings = opening.rings;
+    this.#rings.enter(this);
     this.#isSuspended = opening.isSuspended;
     this.view = new LiveView({ ...opening, live: copy?.live ?? null });
     this.#top = { epoch: opening.epoch, seq: copy?.floor ?? 0 };
@@ -132,6 +134,8 @@ export class StreamLog implements ReadableLog {
 
   /** Ends the log for its followers: they attach again, to whoever owns the chat then. */
   end(): void {
+    this.#hasEnded = true;
+    this.#rings.leave(this);
     const followers = [...this.#followers];
     this.#followers.clear();
     for (const follower of followers) follower.onEnd();
@@ -139,6 +143,7 @@ export class StreamLog implements ReadableLog {
 
   append(event: ChatEvent): Position {
     this.view.apply(event);
+    const bytes = this.#ringBytes;
     const span = 1 + this.#dropSuperseded(event, 0);
     const position = { epoch: this.epoch, seq: this.#top.seq + 1 };
     this.#top = position;
@@ -146,6 +151,7 @@ export class StreamLog implements ReadableLog {
     this.#entries.push({ seq: position.seq, span, frame, block: event.kind === 'block' ? event : null });
     this.#ringBytes += frame.length;
     this.#evict();
+    this.#count(bytes);
     this.#announce();
     return position;
   }
@@ -207,12 +213,14 @@ export class StreamLog implements ReadableLog {
    */
   #enter({ position, span, event, frame }: CopiedFrame): void {
     const before = this.#top.seq;
+    const bytes = this.#ringBytes;
     const covered = event === null ? 0 : this.#dropSuperseded(event, position.seq - span);
     const block = event?.kind === 'block' ? event : null;
     this.#entries.push({ seq: position.seq, span: position.seq - before + covered, frame, block });
     this.#top = position;
     this.#ringBytes += frame.length;
     this.#evict();
+    this.#count(bytes);
   }
 
   #announce(): void {
@@ -278,12 +286,32 @@ export class StreamLog implements ReadableLog {
     return covered;
   }
 
+  shrink(bytesMax: number): number {
+    const before = this.#ringBytes;
+    while (this.#entries.length - this.#head > 1 && this.#ringBytes > bytesMax) this.#dropOldest('ringsBytes');
+    this.#compact();
+    return before - this.#ringBytes;
+  }
+
+  /** What was appended to a log that has ended is held for nobody. */
+  #count(bytesBefore: number): void {
+    if (!this.#hasEnded) this.#rings.changed(this.#ringBytes - bytesBefore);
+  }
+
   #evict(): void {
     while (this.#entries.length - this.#head > 1 && this.#isFull()) {
-      this.#evictions.add(this.#ringBytes > CHAT_LIMITS.ringBytes ? 'ringBytes' : 'ringEvents');
-      this.#ringBytes -= this.#entry(this.#head).frame.length;
-      this.#head += 1;
+      this.#dropOldest(this.#ringBytes > CHAT_LIMITS.ringBytes ? 'ringBytes' : 'ringEvents');
     }
+    this.#compact();
+  }
+
+  #dropOldest(limit: EvictionLimit): void {
+    this.#rings.evictions.add(limit);
+    this.#ringBytes -= this.#entry(this.#head).frame.length;
+    this.#head += 1;
+  }
+
+  #compact(): void {
     // Shifting one by one would copy the array each time; compacting at half is amortised constant.
     if (this.#head > 64 && this.#head * 2 > this.#entries.length) {
       this.#entries = this.#entries.slice(this.#head);

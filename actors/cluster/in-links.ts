@@ -6,9 +6,8 @@
 // chat then.
 
 import type { ChatId, NodeId } from '../../protocol/ids.ts';
-import type { Tally } from '../../protocol/measures.ts';
 import type { Position } from '../../protocol/position.ts';
-import type { EvictionLimit } from '../chat/counted-limits.ts';
+import type { RingBudget } from '../chat/ring-budget.ts';
 import type { Clock, Log, Principal } from '../ports.ts';
 import type { ClusterCounts, LinkBreak } from './counts.ts';
 import type { LinkItem } from './frames.ts';
@@ -22,7 +21,7 @@ export type InLinksParts = {
   readonly clock: Clock;
   readonly log: Log;
   readonly counts: ClusterCounts;
-  readonly evictions: Tally<EvictionLimit>;
+  readonly rings: RingBudget;
   readonly isReachable: (node: NodeId) => boolean;
   readonly isDead: (node: NodeId) => boolean;
   readonly owners: Pick<OwnerCache, 'epochOf' | 'saw' | 'learn'>;
@@ -66,12 +65,12 @@ export class InLinks {
 
   /** Begins a mirror of the chat at `peer`; null when there are too many. There is none of it yet. */
   follow(peer: NodeId, viewer: Principal, chat: ChatId, cursor: Position | null): Mirror | null {
-    const { counts, clock, evictions, owners } = this.#parts;
+    const { counts, clock, rings, owners } = this.#parts;
     if (this.#mirrors.size >= CLUSTER_LIMITS.mirrors) {
       counts.limits.add('mirrors');
       return null;
     }
-    const mirror = new Mirror({ chat, peer, nowMs: () => clock.nowMs(), counts, evictions, epochs: owners });
+    const mirror = new Mirror({ chat, peer, nowMs: () => clock.nowMs(), counts, rings, epochs: owners });
     const following = { mirror, viewer };
     this.#mirrors.set(chat, following);
     this.#ask(following, cursor);

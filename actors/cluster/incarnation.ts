@@ -85,7 +85,7 @@ export class Incarnation {
       clock,
       log,
       counts,
-      evictions: host.counts.evictions,
+      rings: host.counts.rings,
       owners,
       isReachable: (node) => members.isReachable(node),
       isDead: (node) => members.isDead(node),

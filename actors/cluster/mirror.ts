@@ -9,11 +9,10 @@ import { decodeServerMessage } from '../../protocol/codec.ts';
 import type { ErrorBody } from '../../protocol/errors.ts';
 import type { SnapshotHead, SnapshotPiece } from '../../protocol/frames.ts';
 import type { ChatId, NodeId } from '../../protocol/ids.ts';
-import type { Tally } from '../../protocol/measures.ts';
 import { comparePositions } from '../../protocol/position.ts';
 import { scan, SERVER_SCAN_LIMITS } from '../../protocol/scanner.ts';
 import { must } from '../../protocol/assert.ts';
-import type { EvictionLimit } from '../chat/counted-limits.ts';
+import type { RingBudget } from '../chat/ring-budget.ts';
 import { StreamLog, type CopiedFrame } from '../chat/stream-log.ts';
 import type { ClusterCounts } from './counts.ts';
 import type { LinkItem } from './frames.ts';
@@ -47,7 +46,7 @@ export type MirrorParts = {
   readonly peer: NodeId;
   readonly nowMs: () => number;
   readonly counts: ClusterCounts;
-  readonly evictions: Tally<EvictionLimit>;
+  readonly rings: RingBudget;
   /** The epochs that this node has seen: frames of an older one are dropped (P1). */
   readonly epochs: Pick<OwnerCache, 'epochOf' | 'saw'>;
 };
@@ -205,9 +204,9 @@ export class Mirror {
       const text = given.get(place)?.join('') ?? '';
       return { ...call, text, bytes: Buffer.byteLength(text) };
     });
-    const { evictions, counts } = this.#parts;
+    const { rings, counts } = this.#parts;
     const log = new StreamLog(
-      { epoch: at.position.epoch, sealed: at.sealed, chat, queue, turn: null, calls: [], evictions },
+      { epoch: at.position.epoch, sealed: at.sealed, chat, queue, turn: null, calls: [], rings },
       {
         top: at.position,
         live: live === null ? null : { ...live, blocks, calls },

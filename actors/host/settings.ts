@@ -12,6 +12,8 @@ export type HostSettings = {
 export const HOST_DEFAULTS: HostSettings = { residentMax: 20_000, passivateAfterMs: 120_000, drainMs: 5_000 };
 
 export const HOST_LIMITS = {
+  /** The rings of all chats and mirrors of a node. More: those over their equal share give up their oldest. */
+  ringsBytes: 512 * 1024 * 1024,
   /** Chats activated in one round to storage. */
   activationBatch: 100,
   /** Activations that wait. More: `unavailable`. */

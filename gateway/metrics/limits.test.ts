@@ -84,6 +84,7 @@ const CHAT: Readonly<Record<keyof typeof CHAT_LIMITS, Seen>> = {
 };
 
 const HOST: Readonly<Record<keyof typeof HOST_LIMITS | keyof HostSettings, Seen>> = {
+  ringsBytes: 'parley_evictions_total',
   activationBatch: 'none',
   activationsWaiting: 'hit',
   triesMax: 'hit',

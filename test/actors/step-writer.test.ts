@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { CHAT_LIMITS } from '../../actors/chat/settings.ts';
 import { StepWriter } from '../../actors/chat/step-writer.ts';
 import { Tally } from '../../protocol/measures.ts';
+import { RingBudget } from '../../actors/chat/ring-budget.ts';
 import { StreamLog } from '../../actors/chat/stream-log.ts';
 import { decodeServerMessage } from '../../protocol/codec.ts';
 import type { ChatId, Epoch, TurnId } from '../../protocol/ids.ts';
@@ -21,7 +22,7 @@ function setUp() {
     queue: [],
     turn,
     calls: [],
-    evictions: new Tally(),
+    rings: new RingBudget(new Tally(), Number.MAX_SAFE_INTEGER),
   });
   const calls: string[] = [];
   const writer = new StepWriter({

@@ -11,6 +11,7 @@ import { anthropicModel } from '../../../actors/models/anthropic.ts';
 import { openAiModel } from '../../../actors/models/openai-responses.ts';
 import { EVICTION_LIMITS } from '../../../actors/chat/counted-limits.ts';
 import { StepWriter } from '../../../actors/chat/step-writer.ts';
+import { RingBudget } from '../../../actors/chat/ring-budget.ts';
 import { StreamLog } from '../../../actors/chat/stream-log.ts';
 import type { ModelClient, ModelRequest } from '../../../actors/ports.ts';
 import { SystemClock, systemRandom } from '../../../gateway/system-ports.ts';
@@ -93,7 +94,7 @@ function adapterLoop(reading: Reading, totals: Totals): () => Promise<void> {
       queue: [],
       turn: null,
       calls: [],
-      evictions: new Tally(EVICTION_LIMITS),
+      rings: new RingBudget(new Tally(EVICTION_LIMITS), Number.MAX_SAFE_INTEGER),
     });
     const turn = '018f0000-0000-7000-8000-000000000003' as TurnId;
     log.append({ kind: 'turn', type: 'started', turn, model: MODEL });
