@@ -29,6 +29,9 @@ export type AdmissionRules = {
   readonly sessionsPerAddress: number;
   readonly connectsPerSecond: number;
   readonly connectsBurst: number;
+  /** Of the whole node: what comes back at once after a cut is let in at a pace that it can serve. */
+  readonly nodeConnectsPerSecond: number;
+  readonly nodeConnectsBurst: number;
   /** Connections that end for a credential that is not valid. */
   readonly refusalsPerSecond: number;
   readonly refusalsBurst: number;
@@ -49,6 +52,7 @@ export const REFUSALS = [
   'address_rate',
   'address_refusals',
   'address_full',
+  'node_rate',
   'full',
   'draining',
 ] as const;
@@ -75,6 +79,8 @@ export class Admission {
   readonly #origins: ReadonlySet<string>;
   readonly #connects: Rate;
   readonly #refusals: Rate;
+  readonly #nodeConnects: Rate;
+  #nodeUsedUntilMs = 0;
   readonly #peers = new Shares<Peer>(
     (key) => ({ key, sessions: 0, connectsUsedUntilMs: 0, refusalsUsedUntilMs: 0 }),
     (peer, nowMs) => Math.max(peer.connectsUsedUntilMs, peer.refusalsUsedUntilMs) <= nowMs,
@@ -84,6 +90,7 @@ export class Admission {
     this.#rules = rules;
     this.#connects = new Rate({ perSecond: rules.connectsPerSecond, burst: rules.connectsBurst });
     this.#refusals = new Rate({ perSecond: rules.refusalsPerSecond, burst: rules.refusalsBurst });
+    this.#nodeConnects = new Rate({ perSecond: rules.nodeConnectsPerSecond, burst: rules.nodeConnectsBurst });
     this.#hosts = new Set(rules.allowedHosts.map((host) => host.toLowerCase()));
     this.#origins = new Set(rules.allowedOrigins.map((origin) => origin.toLowerCase()));
   }
@@ -101,9 +108,20 @@ export class Admission {
     if (refusal !== null) return refusal;
     if (sessions >= this.#rules.sessionsMax) {
       const body = 'This node has as many connections as it may have.';
-      return refuse('full', '503 Service Unavailable', body, FULL_RETRY_SECONDS);
+      return refuse('full', UNAVAILABLE, body, FULL_RETRY_SECONDS);
     }
-    return { admitted: true, peer };
+    return this.#refuseForNode(nowMs) ?? { admitted: true, peer };
+  }
+
+  /** Counts one connect of the node, or refuses it. Last of all: what is refused for itself takes nothing from others. */
+  #refuseForNode(nowMs: number): Verdict | null {
+    const used = this.#nodeConnects.take(this.#nodeUsedUntilMs, 1, nowMs);
+    if (used === null) {
+      const waitMs = this.#nodeConnects.waitMs(this.#nodeUsedUntilMs, 1, nowMs);
+      return refuse('node_rate', UNAVAILABLE, 'This node takes no more connections at this moment.', seconds(waitMs));
+    }
+    this.#nodeUsedUntilMs = used;
+    return null;
   }
 
   /** The connection that was admitted is open. */
@@ -157,6 +175,7 @@ function seconds(ms: number): number {
 }
 
 const TOO_MANY = '429 Too Many Requests';
+const UNAVAILABLE = '503 Service Unavailable';
 /** When to try again where only somebody else's leaving helps. */
 const FULL_RETRY_SECONDS = 5;
 

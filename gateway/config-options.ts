@@ -328,6 +328,20 @@ export const OPTIONS = {
     doc: 'How many of them at once.',
     schema: whole(1, 1_000_000),
   }),
+  nodeConnectsPerSecond: option({
+    env: 'PARLEY_CONNECTS_PER_SECOND',
+    unit: 'connections/s',
+    default: '2000',
+    doc: 'New connections to this node from all addresses; more: 503 with the time to wait, before anything is built.',
+    schema: whole(1, 1_000_000),
+  }),
+  nodeConnectsBurst: option({
+    env: 'PARLEY_CONNECTS_BURST',
+    unit: 'connections',
+    default: '10000',
+    doc: 'How many of them at once.',
+    schema: whole(1, 1_000_000),
+  }),
   addressRefusalsPerSecond: option({
     env: 'PARLEY_ADDRESS_REFUSALS_PER_SECOND',
     unit: 'connections/s',

@@ -37,6 +37,7 @@ export const GATEWAY_LIMITS_COUNTED = [
   'sessionsPerAddress',
   'addressConnectsPerSecond',
   'addressRefusalsPerSecond',
+  'nodeConnectsPerSecond',
 ] as const satisfies readonly (
   | WireLimit
   | keyof typeof GATEWAY_LIMITS
@@ -45,6 +46,7 @@ export const GATEWAY_LIMITS_COUNTED = [
   | 'sessionsPerAddress'
   | 'addressConnectsPerSecond'
   | 'addressRefusalsPerSecond'
+  | 'nodeConnectsPerSecond'
 )[];
 export type GatewayLimit = (typeof GATEWAY_LIMITS_COUNTED)[number];
 
@@ -81,6 +83,7 @@ export class GatewayCounts {
     if (reason === 'full') this.limits.add('sessionsMax');
     if (reason === 'address_full') this.limits.add('sessionsPerAddress');
     if (reason === 'address_rate') this.limits.add('addressConnectsPerSecond');
+    if (reason === 'node_rate') this.limits.add('nodeConnectsPerSecond');
     if (reason === 'address_refusals') this.limits.add('addressRefusalsPerSecond');
   }
 

@@ -164,6 +164,17 @@ describe('connections', () => {
     await harness.live();
   });
 
+  test('[P11] the connects of all addresses share a bucket; more are 503 with the time to wait, before anything is built', async () => {
+    await start({ nodeConnectsPerSecond: 2, nodeConnectsBurst: 3 });
+    for (let i = 0; i < 3; i++) await harness.live();
+    const refused = await upgrade();
+    expect(refused.status).toBe(503);
+    expect(refused.headers.get('retry-after')).toBe('1');
+    expect(harness.gateway.registry.size).toBe(3);
+    harness.clock.advance(1_000);
+    await harness.live();
+  });
+
   test('[P11] an address that comes with bad credentials again and again is 429 with Retry-After, for a while', async () => {
     await start({ addressRefusalsPerSecond: 1, addressRefusalsBurst: 3 });
     for (let i = 0; i < 3; i++) {

@@ -78,6 +78,8 @@ export class Gateway {
       sessionsMax: room.sessionsMax,
       sessionsPerAddress: config.sessionsPerAddress,
       ...addressRate,
+      nodeConnectsPerSecond: config.nodeConnectsPerSecond,
+      nodeConnectsBurst: config.nodeConnectsBurst,
       refusalsPerSecond: config.addressRefusalsPerSecond,
       refusalsBurst: config.addressRefusalsBurst,
     });

@@ -110,7 +110,8 @@ const GATEWAY: Readonly<
     | 'sessionsMax'
     | 'sessionsPerAddress'
     | 'addressConnectsPerSecond'
-    | 'addressRefusalsPerSecond',
+    | 'addressRefusalsPerSecond'
+    | 'nodeConnectsPerSecond',
     Seen
   >
 > = {
@@ -154,6 +155,7 @@ const GATEWAY: Readonly<
   addressRefusalsPerSecond: 'hit',
   sessionsMax: 'hit',
   addressConnectsPerSecond: 'hit',
+  nodeConnectsPerSecond: 'hit',
 };
 
 const STORE: Readonly<Record<keyof StoreLimits, Seen>> = {

@@ -92,4 +92,10 @@ describe('npm run bench', () => {
     expect(report).toMatchObject({ bench: 'memory', void: false, faults: [] });
     expect(Object.keys(report.bytes ?? {})).toEqual(['session', 'actor']);
   });
+
+  test('[cluster 2.5] heartbeats: all chats are resident, none is written, and the statements are counted', async () => {
+    const report = await quick('heartbeats');
+    expect(report).toMatchObject({ bench: 'heartbeats', void: false, faults: [] });
+    expect(report.aims).toMatchObject({ met: true });
+  });
 });

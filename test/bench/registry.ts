@@ -3,6 +3,7 @@
 import type { Benchmark } from './benchmark.ts';
 import { commit } from './commit.ts';
 import { fanout } from './fanout.ts';
+import { heartbeats } from './heartbeats.ts';
 import { ingest } from './ingest.ts';
 import { memory } from './memory.ts';
 import { slow } from './slow.ts';
@@ -13,4 +14,5 @@ export const BENCHMARKS: ReadonlyMap<string, Benchmark> = new Map<string, Benchm
   ['ingest', ingest],
   ['memory', memory],
   ['slow', slow],
+  ['heartbeats', heartbeats],
 ]);
