@@ -93,7 +93,7 @@ describe('npm run bench', () => {
     expect(Object.keys(report.bytes ?? {})).toEqual(['session', 'actor']);
   });
 
-  test('[cluster 2.5] heartbeats: all chats are resident, none is written, and the statements are counted', async () => {
+  test('[cluster 2.5] heartbeats: all chats are resident, and the statements of their ownership are counted', async () => {
     const report = await quick('heartbeats');
     expect(report).toMatchObject({ bench: 'heartbeats', void: false, faults: [] });
     expect(report.aims).toMatchObject({ met: true });

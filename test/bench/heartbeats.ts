@@ -15,10 +15,19 @@ export const heartbeats: Benchmark = {
   run,
 };
 
-type Load = { readonly nodes: number; readonly chats: number; readonly windowMs: number };
+type Load = {
+  readonly nodes: number;
+  readonly chats: number;
+  /** Before the window; 0: rows of chats are not judged. */
+  readonly settleMs: number;
+  readonly windowMs: number;
+};
 
-const FULL: Load = { nodes: 3, chats: 10_000, windowMs: 30_000 };
-const QUICK: Load = { nodes: 2, chats: 60, windowMs: 3_000 };
+/** An idle session of Postgres tells at the latest after ten seconds what it has done. */
+const IDLE_STATISTICS_MS = 12_000;
+
+const FULL: Load = { nodes: 3, chats: 10_000, settleMs: IDLE_STATISTICS_MS, windowMs: 30_000 };
+const QUICK: Load = { nodes: 2, chats: 60, settleMs: 0, windowMs: 3_000 };
 const AT_ONCE = 50;
 /** Statements that a node may take for it, per second. */
 const PER_NODE_MAX = 2;
@@ -57,6 +66,7 @@ async function measured(cluster: TestCluster, load: Load, say: BenchOptions['say
   say(`${resident} chats are in the memory of ${load.nodes} nodes`);
   const sql = postgres(cluster.database.url, { max: 1 });
   try {
+    await sleep(load.settleMs);
     const before = await counters(sql);
     await sleep(load.windowMs);
     const after = await counters(sql);
@@ -69,7 +79,9 @@ async function measured(cluster: TestCluster, load: Load, say: BenchOptions['say
     return {
       faults: [
         ...(resident < load.chats ? [`${resident} of ${load.chats} chats are resident`] : []),
-        ...(chatUpdates > 0 ? [`${chatUpdates} rows of chats were written though nothing happened`] : []),
+        ...(load.settleMs > 0 && chatUpdates > 0
+          ? [`${chatUpdates} rows of chats were written though nothing happened`]
+          : []),
         ...(renewalsPerSecond === 0 ? ['no node has renewed its lease'] : []),
       ],
       aims: [{ figure: 'statementsPerSecond', got: renewalsPerSecond, atMost: load.nodes * PER_NODE_MAX }],
