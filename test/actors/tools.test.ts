@@ -9,6 +9,7 @@ import { uuidToBytes, type ChatId } from '../../protocol/ids.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { utf8Length } from '../../protocol/text.ts';
 import { actionsOf } from '../../actors/chat/tool-calls.ts';
+import { BUILTIN_TOOLS } from '../../actors/tools/builtin.ts';
 import { defineTool } from '../../actors/tools/tool.ts';
 import { QUIET, Stage } from './stage.ts';
 import { Watcher } from './watcher.ts';
@@ -176,6 +177,24 @@ describe('the loop of tools', () => {
     expectPaired(stage, chat);
   });
 
+  it('[P7] a tool that does not answer in its time is timed out, and what it says then is not looked at', async () => {
+    const late = Promise.withResolvers<{ text: string }>();
+    const shape = { description: 'Takes its time.', args: z.strictObject({}), timeoutMs: 2_000 };
+    const tool = defineTool({ name: 'late', ...shape, run: () => late.promise });
+    stage = new Stage(undefined, undefined, undefined, { tools: [tool] });
+    const chat = await begin();
+    stage.attempt.call(['late', '{}']);
+    await stage.settle();
+    await stage.clock.runFor(1_999);
+    expect(statuses(stage, chat)).toEqual([]);
+    await stage.clock.runFor(1);
+    late.resolve({ text: 'too late' });
+    await stage.settle();
+    expect(resultsOf(stage, chat)).toMatchObject([{ status: 'timeout', text: expect.not.stringContaining('late') }]);
+    expect(stage.attempts).toHaveLength(2);
+    expectPaired(stage, chat);
+  });
+
   it('[P7] a tool that crashes is an error for the model, and the chat goes on', async () => {
     stage = new Stage(undefined, undefined, QUIET);
     const chat = await begin();
@@ -258,6 +277,19 @@ describe('the loop of tools', () => {
     expect(resultsOf(stage, chat)).toMatchObject([{ status: 'ok', text: 'did it' }]);
     expect(await answer(chat, asked, false)).toMatchObject({ ok: false, body: { code: 'not_waiting' } });
     expect(stage.attempts).toHaveLength(2);
+  });
+
+  it('[tools] an approval is of the tool as it was shown: one that has changed since is not run', async () => {
+    const chat = await begin();
+    stage.attempt.call(['risky', '{"what":"it"}']);
+    await stage.settle();
+    const asked = must(actions(stage, chat)[0], 'an action waits');
+    const changed = BUILTIN_TOOLS.map((tool) => (tool.name === 'risky' ? { ...tool, description: 'Another.' } : tool));
+    stage = new Stage(stage.tables, undefined, undefined, { tools: changed });
+    await stage.host.start();
+    expect(await answer(chat, asked, true)).toMatchObject({ ok: true, body: { outcome: 'settled', status: 'error' } });
+    await stage.settle();
+    expect(resultsOf(stage, chat)).toMatchObject([{ text: expect.stringContaining('changed since') as string }]);
   });
 
   it('[tools] two answers at once: the first one counts', async () => {

@@ -1,8 +1,10 @@
 // Turns on an actor with everything around it simulated: what the model says and when is the test's.
 import { describe, expect, test } from 'vitest';
+import type { ChatStore } from '../../actors/ports.ts';
 import { must } from '../../protocol/assert.ts';
 import type { ChatId } from '../../protocol/ids.ts';
 import type { Position } from '../../protocol/position.ts';
+import { override } from '../sim/audit.ts';
 import { Stage, eventsOf } from './stage.ts';
 
 async function running(): Promise<{ stage: Stage; chat: ChatId }> {
@@ -63,5 +65,25 @@ describe('turns', () => {
       'type' in event ? `${event.kind} ${event.type}` : event.kind,
     );
     expect(kinds).toEqual(['block start', 'usage', 'step reset', 'retry']);
+  });
+
+  test('[P12] a request that no provider would take is not sent: it is counted by its rule, and the error says so', async () => {
+    const withoutResults = (store: ChatStore): ChatStore =>
+      override(store, {
+        prompt: async (chat) => {
+          const read = await store.prompt(chat);
+          if (read.outcome !== 'read') return read;
+          return { outcome: 'read', value: read.value.filter(({ role }) => role !== 'tool') };
+        },
+      });
+    const stage = new Stage(undefined, withoutResults);
+    const chat = await stage.create();
+    await stage.send(chat, 'hello');
+    await stage.settle();
+    stage.attempt.call(['clock', '{}']);
+    await stage.settle();
+    expect(stage.attempts).toHaveLength(1);
+    expect(stage.errorOf(chat)).toMatchObject({ code: 'prompt_invalid' });
+    expect(stage.host.counts.promptFaults.get('call_unanswered')).toBe(1);
   });
 });
