@@ -63,7 +63,7 @@ export type StepEvent = {
   readonly turn: TurnId;
   /** From 1 in each turn. */
   readonly step: number;
-  /** From 1 in each step. */
+  /** From 1 in each step; 0: a reset of one that has had none yet. */
   readonly attempt: number;
 };
 /** The attempt failed; the next one begins at `at` (server clock, Unix ms). The next `step` or `turn` ends the wait. */
