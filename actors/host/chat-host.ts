@@ -107,18 +107,24 @@ export class NodeChatHost implements ChatHost {
     this.#revivals.stop();
     await Promise.allSettled(this.#loading.values());
     const actors = [...this.#residents.values()].map((resident) => resident.actor);
-    const { clock, host } = this.#deps;
-    const deadline = Promise.withResolvers<void>();
-    const cancel = clock.after(host.drainMs, () => {
-      this.counts.limits.add('drainMs');
-      deadline.resolve();
-    });
+    const running = actors.filter(({ atRest }) => !atRest);
     await Promise.all(
       actors.map(async (actor) => {
-        await Promise.race([actor.prepareDrain(), deadline.promise]);
+        // Not all at the deadline: whoever takes them up has them one after the other, and their clients wait less.
+        const share = (HOST_LIMITS.drainSpread * Math.max(0, running.indexOf(actor))) / Math.max(1, running.length);
+        await this.#restsWithin(actor, this.#deps.host.drainMs * (1 - share));
         await this.#giveUp(actor);
       }),
     );
+  }
+
+  async #restsWithin(actor: ChatActor, ms: number): Promise<void> {
+    const late = Promise.withResolvers<void>();
+    const cancel = this.#deps.clock.after(ms, () => {
+      this.counts.limits.add('drainMs');
+      late.resolve();
+    });
+    await Promise.race([actor.prepareDrain(), late.promise]);
     cancel();
   }
 
