@@ -1,7 +1,7 @@
 // The command line of `npm run chaos`.
 
 import { parseArgs } from 'node:util';
-import type { Scenario } from './scenario.ts';
+import { CHATS_QUICK, type Scenario } from './scenario.ts';
 import { SCENARIOS } from './registry.ts';
 
 export type ChaosArguments = {
@@ -10,7 +10,7 @@ export type ChaosArguments = {
   readonly isQuick: boolean;
   readonly isOverlapping: boolean;
   readonly nodes: number | null;
-  readonly chats: number;
+  readonly chats: number | null;
   readonly faults: number | null;
   readonly seed: number;
   readonly json: string | null;
@@ -22,7 +22,6 @@ export type ParsedArguments =
   | { readonly outcome: 'help'; readonly text: string }
   | { readonly outcome: 'fault'; readonly fault: string };
 
-const CHATS = { full: 200, quick: 40 } as const;
 const SEED_MAX = 2 ** 31;
 
 export function help(): string {
@@ -32,11 +31,11 @@ export function help(): string {
 ${lines.join('\n')}
   npm run chaos -- all        all of them, one after the other
 
-  --quick         ${CHATS.quick} chats and few faults: under three minutes
+  --quick         ${CHATS_QUICK} chats and few faults: under three minutes
   --json FILE     writes the figures to FILE
   --history FILE  writes the history to FILE as JSON lines, for npm run check:history -- FILE
   --nodes N       nodes; without it as many as the scenario needs
-  --chats N       chats, with two clients each (${CHATS.full})
+  --chats N       chats, with two clients each; without it 200, deploy 100
   --faults N      faults
   --overlap       kill: the next one without waiting for the last takeover, and without its bound
   --seed N        the load and the choice of faults; what the machine does in between is its own
@@ -73,7 +72,7 @@ export function parseArguments(args: readonly string[]): ParsedArguments {
       isQuick,
       isOverlapping: values.overlap === true,
       nodes: numberOf(values.nodes),
-      chats: numberOf(values.chats) ?? (isQuick ? CHATS.quick : CHATS.full),
+      chats: numberOf(values.chats),
       faults: numberOf(values.faults),
       seed: numberOf(values.seed) ?? Date.now() % SEED_MAX,
       json: values.json ?? null,

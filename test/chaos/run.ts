@@ -2,7 +2,7 @@
 
 import { cpus, loadavg } from 'node:os';
 import { formatViolation } from '../../loadtest/check/violation.ts';
-import type { Scenario } from './scenario.ts';
+import { CHATS_QUICK, type Scenario } from './scenario.ts';
 import { Stage } from './stage.ts';
 
 export type RunOptions = {
@@ -11,7 +11,8 @@ export type RunOptions = {
   readonly isQuick: boolean;
   readonly isOverlapping: boolean;
   readonly nodes: number | null;
-  readonly chats: number;
+  /** Null: as the scenario has them. */
+  readonly chats: number | null;
   readonly faults: number | null;
   readonly seed: number;
   readonly history: string | null;
@@ -29,7 +30,8 @@ export type ChaosReport = Readonly<Record<string, unknown>> & {
 const DEVICES = 2;
 
 export async function runScenario(options: RunOptions): Promise<ChaosReport> {
-  const { name, scenario, isQuick, isOverlapping, chats, seed, history, say } = options;
+  const { name, scenario, isQuick, isOverlapping, seed, history, say } = options;
+  const chats = options.chats ?? (isQuick ? CHATS_QUICK : scenario.chats);
   const startedMs = performance.now();
   const nodes = options.nodes ?? scenario.nodes;
   if (nodes < scenario.nodesMin) throw new Error(`${name} needs ${scenario.nodesMin} nodes or more`);

@@ -10,11 +10,15 @@ export type Plan = {
   readonly isOverlapping: boolean;
 };
 
+export const CHATS_QUICK = 40;
+
 export type Scenario = {
   /** One line, for --help. */
   readonly summary: string;
   /** Faults of a full run and of a quick one. */
   readonly faults: { readonly full: number; readonly quick: number };
+  /** Chats of a full run, unless --chats says otherwise. */
+  readonly chats: number;
   /** Nodes of a run, unless --nodes says otherwise, and the fewest that make sense. */
   readonly nodes: number;
   readonly nodesMin: number;

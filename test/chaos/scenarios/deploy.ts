@@ -15,6 +15,8 @@ const HANDOVER_PAUSE_MAX_MS = 500;
 export const deploy: Scenario = {
   summary: 'a rolling restart: SIGTERM to one node after the other, each started again',
   faults: { full: 10, quick: 2 },
+  // On two cores 200 leave no time of the processor for a bound of half a second.
+  chats: 100,
   nodes: 3,
   nodesMin: 1,
   leaves: 0,

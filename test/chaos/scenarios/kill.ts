@@ -13,6 +13,7 @@ const BEYOND_TTL_MS = 2_000;
 export const kill: Scenario = {
   summary: 'kill -9 of a node, the next one when the last takeover is done; it is started again',
   faults: { full: 100, quick: 6 },
+  chats: 200,
   nodes: 3,
   nodesMin: 1,
   leaves: 0.05,

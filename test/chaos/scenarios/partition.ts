@@ -60,6 +60,7 @@ const STRIKES: readonly Strike[] = [
 export const partition: Scenario = {
   summary: 'NATS and Postgres killed, paused, cut off from one node, slow and lossy',
   faults: { full: 24, quick: 8 },
+  chats: 200,
   nodes: 3,
   nodesMin: 1,
   leaves: 0.02,

@@ -16,6 +16,7 @@ const CARELESS = { PARLEY_SELF_FENCING: 'no' } as const;
 export const pause: Scenario = {
   summary: 'SIGSTOP of an owner for three times its lease, then SIGCONT; half of them without self-fencing',
   faults: { full: 30, quick: 4 },
+  chats: 200,
   nodes: 3,
   nodesMin: 2,
   leaves: 0.05,

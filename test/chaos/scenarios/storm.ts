@@ -31,6 +31,7 @@ const GROWTH_BYTES_MAX = 96 * 1024 * 1024;
 export const storm: Scenario = {
   summary: 'all clients of a node cut at once and back: the time to resume, reads of the database, memory',
   faults: { full: 10, quick: 5 },
+  chats: 200,
   nodes: 1,
   nodesMin: 1,
   leaves: 0,
