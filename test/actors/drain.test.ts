@@ -110,7 +110,7 @@ describe('a turn of which the node goes down', () => {
     await expectAgreed({ stage: next, chat: scene.chat, watcher: back });
   });
 
-  test('[P12] dies before it has given the chat up: the next one goes on all the same', async () => {
+  test('[P12] while a call waits for a client: the chat is given up as it is, and the answer comes to the next one', async () => {
     const scene = await running();
     const drained = scene.stage.host.drain();
     scene.stage.attempt.call(['pick_color', '{}']);
