@@ -177,24 +177,6 @@ describe('the loop of tools', () => {
     expectPaired(stage, chat);
   });
 
-  it('[P7] a tool that does not answer in its time is timed out, and what it says then is not looked at', async () => {
-    const late = Promise.withResolvers<{ text: string }>();
-    const shape = { description: 'Takes its time.', args: z.strictObject({}), timeoutMs: 2_000 };
-    const tool = defineTool({ name: 'late', ...shape, run: () => late.promise });
-    stage = new Stage(undefined, undefined, undefined, { tools: [tool] });
-    const chat = await begin();
-    stage.attempt.call(['late', '{}']);
-    await stage.settle();
-    await stage.clock.runFor(1_999);
-    expect(statuses(stage, chat)).toEqual([]);
-    await stage.clock.runFor(1);
-    late.resolve({ text: 'too late' });
-    await stage.settle();
-    expect(resultsOf(stage, chat)).toMatchObject([{ status: 'timeout', text: expect.not.stringContaining('late') }]);
-    expect(stage.attempts).toHaveLength(2);
-    expectPaired(stage, chat);
-  });
-
   it('[P7] a tool that crashes is an error for the model, and the chat goes on', async () => {
     stage = new Stage(undefined, undefined, QUIET);
     const chat = await begin();
