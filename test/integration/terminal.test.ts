@@ -32,7 +32,11 @@ afterAll(async () => {
   for (const node of nodes) await node.stop();
 });
 
-test('[readme] the session at the terminal is what a person sees who types it', async () => {
+type Session = { readonly terminal: VirtualTerminal; readonly type: (typed: Typed) => Promise<void> };
+type Typed = readonly (readonly [line: string, shows: string | null])[];
+
+/** A person at a terminal, in a new chat of a node of their own; `/quit` is the last line they type. */
+async function atTerminal(session: (session: Session) => Promise<void>): Promise<string> {
   const node = await NodeProcess.start();
   nodes.push(node);
   const terminal = new VirtualTerminal(COLUMNS);
@@ -45,17 +49,63 @@ test('[readme] the session at the terminal is what a person sees who types it', 
     say: () => {},
   });
   await terminal.shows('/help');
-  for (const [line, shows] of TYPED) {
-    if (line !== '') await terminal.keyboard.type(`${line}\r`);
-    if (shows === null) await terminal.until(() => terminal.picture.endsWith(AT_REST));
-    else await terminal.shows(shows);
-  }
+  const type = async (typed: Typed): Promise<void> => {
+    for (const [line, shows] of typed) {
+      if (line !== '') await terminal.keyboard.type(`${line}\r`);
+      if (shows === null) await terminal.until(() => terminal.picture.endsWith(AT_REST));
+      else await terminal.shows(shows);
+    }
+  };
+  await session({ terminal, type });
   await terminal.keyboard.type('/quit\r');
   await ended;
-  const screen = terminal.screen.join('\n');
+  return terminal.screen.join('\n');
+}
+
+test('[readme] the session at the terminal is what a person sees who types it', async () => {
+  const screen = await atTerminal(({ type }) => type(TYPED));
   const readme = readFileSync(join(import.meta.dirname, '../../README.md'), 'utf8');
   const [, shown] = must(/```text\n(chat .*?)```/s.exec(readme), 'the README shows a session');
   expect(timeless(screen)).toBe(timeless(must(shown, 'the block has a text')));
+});
+
+test('[cli] what waits is held, ordered, changed, deleted and sent now; what was said is edited, retried, forked and cleared', async () => {
+  const screen = await atTerminal(({ type }) =>
+    type([
+      ['/script deltas=5000 text=w pace=5ms', 'w w w'],
+      ['the one', 'queued:'],
+      ['the other', '2 are waiting'],
+      ['/queue hold 1', 'held: “the one”'],
+      ['/queue order 2 1', '2  the one (held'],
+      ['/queue edit 1 /script say="sent now" pace=0', '1  /script say="sent now"'],
+      ['/queue delete 2', 'w w w'],
+      ['/queue hold 9', 'Nothing waits at place 9'],
+      ['/queue send 1', 'interrupted by a newer message'],
+      ['', null],
+      ['/edit /script say="edited" pace=0', 'the chat was edited'],
+      ['', null],
+      ['/retry', null],
+      ['/model nope', '[unknown_model]'],
+      ['/edit #99 nothing', '[not_found]'],
+      ['/fork', '“/script deltas=5000'],
+      ['/clear', 'cleared: from here on'],
+      ['/nonsense', 'There is no command /nonsense'],
+      ['', null],
+    ]),
+  );
+  const order = [
+    'held: “the one”',
+    'interrupted by a newer message',
+    '\nsent now\n',
+    'the chat was edited',
+    '\nedited\n',
+    'cleared: from here on',
+  ];
+  const places = order.map((text) => screen.indexOf(text));
+  expect(places).toEqual(places.toSorted((a, b) => a - b));
+  expect(places).not.toContain(-1);
+  // Typed, and then deleted: it never had its turn.
+  expect(screen.match(/^› the one$/gm)).toHaveLength(1);
 });
 
 /** Without what is another on each run: ids, times of day, and how long things take. */
