@@ -72,7 +72,7 @@ test('[readme] the session at the terminal is what a person sees who types it', 
 test('[cli] what waits is held, ordered, changed, deleted and sent now; what was said is edited, retried, forked and cleared', async () => {
   const screen = await atTerminal(({ type }) =>
     type([
-      ['/script deltas=5000 text=w pace=5ms', 'w w w'],
+      ['/script deltas=20000 text=w pace=5ms', 'w w w'],
       ['the one', 'queued:'],
       ['the other', '2 are waiting'],
       ['/queue hold 1', 'held: “the one”'],
@@ -87,7 +87,7 @@ test('[cli] what waits is held, ordered, changed, deleted and sent now; what was
       ['/retry', null],
       ['/model nope', '[unknown_model]'],
       ['/edit #99 nothing', '[not_found]'],
-      ['/fork', '“/script deltas=5000'],
+      ['/fork', '“/script deltas=20000'],
       ['/clear', 'cleared: from here on'],
       ['/nonsense', 'There is no command /nonsense'],
       ['', null],
