@@ -47,8 +47,12 @@ test('[P1][P2][P3][P4][P5][P12] kill -9 of one of three nodes while chats stream
   const { count, looked } = judge(records);
   expect([count, looked]).toEqual([0, report['looked']]);
   expect(looked).toMatchObject({ clients: 24, chats: 12, freshCompared: 24, answers: 12, faults: 3 });
-  for (const seen of ['retractions', 'twins', 'turnsSaid', 'lostConnections', 'owners', 'rows'] as const) {
+  for (const seen of ['twins', 'turnsSaid', 'owners', 'rows'] as const) {
     expect(looked[seen], seen).toBeGreaterThan(10);
+  }
+  // How many a kill strikes is chance: a node that has just come back has no clients and few chats.
+  for (const struck of ['retractions', 'lostConnections'] as const) {
+    expect(looked[struck], struck).toBeGreaterThan(0);
   }
   // A message that one client was shown and that is not there in the end would have been found.
   const lossy = records.map((one) =>
