@@ -1,6 +1,7 @@
-// What is read of the messages of a chat, and how they leave it.
+// What is read of the messages of a chat and of the chats of an owner, and how messages leave it.
 
-import type { Message, Role } from '../protocol/content.ts';
+import type { ChatSummary, Message, Role } from '../protocol/content.ts';
+import type { ChatId } from '../protocol/ids.ts';
 import type { Position } from '../protocol/position.ts';
 
 export type ChatChanges = {
@@ -24,3 +25,19 @@ export type FoundMessage = {
 
 /** Every message numbered `from` or above leaves the chat at `position`, that of its event. None is deleted. */
 export type Rewind = { readonly from: number; readonly position: Position };
+
+export type FeedPage = {
+  /** Ascending; each place is one chat's, so that whoever has applied a part of them stands at the last `seq` of that. */
+  readonly entries: readonly { readonly seq: number; readonly chat: ChatSummary }[];
+  /** Where the reader stands with all of them; there are more when it is below `top`. */
+  readonly cursor: number;
+  /** The newest place that was given. An `after` above it never was: the database was set back. */
+  readonly top: number;
+};
+
+export type ChatList = {
+  readonly chats: readonly ChatSummary[];
+  readonly next: { readonly updatedAtMs: number; readonly id: ChatId } | null;
+  /** The feed's cursor of the viewer's own chats, read before the page: pages and feed give every chat. */
+  readonly feed: number;
+};

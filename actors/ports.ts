@@ -1,6 +1,7 @@
 // What the actors need from outside: the same actors run on real parts in production and on small fakes in the
 // simulation. Expected failures are values; a port throws for bugs only.
 
+import type { ActorEpoch, TakenChat } from './actor-ports.ts';
 import type {
   BlockType,
   CallName,
@@ -21,7 +22,7 @@ import type { TraceParent } from '../protocol/trace-parent.ts';
 import type { ProviderRun, ResumedRun } from './background-run.ts';
 import type { CallRow, ToolSpec } from './tool-ports.ts';
 import type { TurnRecord, AttemptOpening, AttemptReference, AttemptSettlement, JournalPack } from './turn-ports.ts';
-import type { ChatChanges, FoundMessage, MessagePage, PageRange, Rewind } from './history-ports.ts';
+import type { ChatChanges, ChatList, FeedPage, FoundMessage, MessagePage, PageRange, Rewind } from './history-ports.ts';
 
 export interface Clock {
   /** Unix milliseconds; within a process it never goes back, and never slower than timers do. It may jump forward. */
@@ -407,6 +408,8 @@ export type ChatStore = {
   findCommand(principal: OwnerId, chat: ChatId | null, id: CommandId): Promise<Read<CommandRow | 'applied' | null>>;
   /** Chats that must run on: running or stopping, or whose wake-up is due, and that no live incarnation owns. */
   due(nowMs: number, limit: number): Promise<Read<readonly ChatId[]>>;
+  /** Those of the actors whose epoch is over. */
+  overtaken(actors: readonly ActorEpoch[]): Promise<Read<readonly ChatId[]>>;
 };
 
 export type NewChat = {
@@ -432,22 +435,6 @@ export type ListRequest = {
   readonly limit: number;
   /** Chats behind this one in (updated_at, id) descending. */
   readonly after: { readonly updatedAtMs: number; readonly id: ChatId } | null;
-};
-
-export type FeedPage = {
-  /** Ascending; each place is one chat's, so that whoever has applied a part of them stands at the last `seq` of that. */
-  readonly entries: readonly { readonly seq: number; readonly chat: ChatSummary }[];
-  /** Where the reader stands with all of them; there are more when it is below `top`. */
-  readonly cursor: number;
-  /** The newest place that was given. An `after` above it never was: the database was set back. */
-  readonly top: number;
-};
-
-export type ChatList = {
-  readonly chats: readonly ChatSummary[];
-  readonly next: { readonly updatedAtMs: number; readonly id: ChatId } | null;
-  /** The feed's cursor of the viewer's own chats, read before the page: pages and feed give every chat. */
-  readonly feed: number;
 };
 
 export type NewFork = {
@@ -490,8 +477,8 @@ export type ArchiveRequest = {
 };
 
 export type ArchiveResult =
-  /** `changed`: the chats of the tree that it changed, the named one included. */
-  | { readonly outcome: 'archived'; readonly changed: readonly ChatId[] }
+  /** `changed`: the chats of the tree that it changed, the named one included; `taken`: those that were taken from other nodes. */
+  | { readonly outcome: 'archived'; readonly changed: readonly ChatId[]; readonly taken: readonly TakenChat[] }
   | { readonly outcome: 'running'; readonly chats: readonly ChatId[] }
   | { readonly outcome: 'parent_archived' }
   | { readonly outcome: 'stale' }

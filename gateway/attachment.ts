@@ -204,9 +204,10 @@ export class Attachment implements Follower, Asker {
       case 'resumed': {
         const { log, position, detach } = attached;
         assert(this.#cursor !== null, 'only a client with a cursor is resumed');
-        this.#owner.control({ op: 'attached', chat: this.chat, outcome: 'resumed', position });
         this.#state = { kind: 'following', log, detach };
-        this.#owner.ready(this);
+        // It may end the session, and this with it: the client takes nothing and asks for more.
+        this.#owner.control({ op: 'attached', chat: this.chat, outcome: 'resumed', position });
+        if (this.#state.kind === 'following') this.#owner.ready(this);
         return;
       }
       case 'snapshot': {

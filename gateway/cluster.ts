@@ -1,13 +1,14 @@
-// The part of a node that makes it one among others: its bus, its key, what its lease tells it. Null for one that stands
-// alone.
+// The part of a node that makes it one among others: its bus, its key, what its lease tells it.
 
 import { hostname } from 'node:os';
+import type { Bus } from '../actors/cluster/bus.ts';
 import { Cluster, type ClusterParts } from '../actors/cluster/cluster.ts';
 import { ClusterCounts } from '../actors/cluster/counts.ts';
 import { NatsBus } from '../actors/cluster/nats-bus.ts';
 import { suspendable, Suspension } from '../actors/cluster/suspension.ts';
-import type { HostDeps, NodeChatHost } from '../actors/host/chat-host.ts';
-import type { ChatStore, Clock, ModelDirectory, Random } from '../actors/ports.ts';
+import type { NodeChatHost } from '../actors/host/chat-host.ts';
+import type { HostDeps } from '../actors/host/host-deps.ts';
+import type { ChatStore, Clock, Log, ModelDirectory, Random } from '../actors/ports.ts';
 import type { NodeId } from '../protocol/ids.ts';
 import type { OpenStore } from '../storage/store.ts';
 import type { Config } from './config.ts';
@@ -16,11 +17,14 @@ import type { LeaseWatcher, NodeLease } from './node-lease.ts';
 import { StartError } from './start-error.ts';
 
 export type ClusterNodeParts = {
-  readonly config: Config;
-  readonly database: Pick<OpenStore, 'nodes' | 'store'>;
+  readonly config: Pick<Config, 'nodeName' | 'selfFencing' | 'clusterVersion'>;
+  readonly bus: Bus;
+  /** What the nodes sign their messages with. */
+  readonly key: Uint8Array;
+  readonly store: ChatStore;
   readonly clock: Clock;
-  readonly random: Random;
-  readonly logger: Logger;
+  /** Runs a task behind what is being done just now. */
+  readonly schedule: (task: () => void) => void;
 };
 
 /** What is known only when the rest of the node is put together. */
@@ -28,56 +32,24 @@ type Joining = Pick<ClusterParts, 'onFed' | 'onRevoked'> & {
   readonly host: NodeChatHost;
   readonly models: ModelDirectory;
   readonly lease: NodeLease;
-  readonly logger: Logger;
+  readonly logger: Log;
 };
 
-/** connecting → watching (its lease runs) → joined (others talk to it) → left. */
+/** watching (its lease runs) → joined (others talk to it) → left. */
 export class ClusterNode {
   readonly counts = new ClusterCounts();
   readonly suspension: Suspension;
   /** For actors: nothing takes effect outside while the node may be dead. */
   readonly store: ChatStore;
   readonly #parts: ClusterNodeParts;
-  readonly #bus: NatsBus;
-  readonly #key: Uint8Array;
   #lease: NodeLease | null = null;
   #cluster: Cluster | null = null;
 
-  private constructor(parts: ClusterNodeParts, bus: NatsBus, key: Uint8Array) {
+  constructor(parts: ClusterNodeParts) {
     this.#parts = parts;
-    this.#bus = bus;
-    this.#key = key;
     const { selfFencing } = parts.config;
     this.suspension = new Suspension(() => selfFencing && this.#lease?.isLate === true);
-    this.store = suspendable(parts.database.store, this.suspension);
-  }
-
-  /** Null when no NATS_URL is set. Throws a `StartError`. */
-  static async connect(parts: ClusterNodeParts): Promise<ClusterNode | null> {
-    const { config, database, clock, random, logger } = parts;
-    const { natsUrl: url, natsCaFile: caFile } = config;
-    if (url === null) return null;
-    const tls = url.includes('tls://') ? { caFile } : null;
-    const bus = new NatsBus({ url, name: nameOf(config), tls }, clock, logger);
-    const connected = await bus.open();
-    if (!connected) {
-      const others = await database.nodes.otherLiveNodes();
-      if (others.outcome !== 'read' || others.value.length > 0) {
-        await bus.close();
-        throw new StartError(
-          `NATS cannot be reached (${bus.lastError ?? 'no answer'}), and another node uses this database. ` +
-            'Start the NATS server, or correct NATS_URL.',
-        );
-      }
-      logger.warn('NATS cannot be reached: this node serves alone until it can', { detail: bus.lastError });
-    }
-    const kept = await database.nodes.clusterKey(random.bytes(32));
-    if (kept.outcome === 'unavailable') {
-      await bus.close();
-      throw new StartError(`The database does not answer (${kept.detail}). See that it runs, then start again.`);
-    }
-    const key = config.clusterKey === null ? kept.value : new TextEncoder().encode(config.clusterKey);
-    return new ClusterNode(parts, bus, key);
+    this.store = suspendable(parts.store, this.suspension);
   }
 
   /** For the lease of this node. */
@@ -90,13 +62,13 @@ export class ClusterNode {
 
   /** The host for sessions; the others hear of this node when `start` is called on it. */
   join({ host, models, lease, logger, onFed, onRevoked }: Joining): Cluster {
-    const { config, clock } = this.#parts;
+    const { config, bus, key, clock, schedule } = this.#parts;
     this.#lease = lease;
     this.#cluster = new Cluster(
       {
         name: nameOf(config),
-        bus: this.#bus,
-        key: this.#key,
+        bus,
+        key,
         version: config.clusterVersion,
         host,
         suspension: this.suspension,
@@ -105,7 +77,7 @@ export class ClusterNode {
         clock,
         log: logger,
         counts: this.counts,
-        schedule: (task) => setImmediate(task),
+        schedule,
         onFed,
         onRevoked,
         onLeft: () => lease.look(),
@@ -116,9 +88,10 @@ export class ClusterNode {
   }
 
   /** What the host of this node has to know. */
-  get forHost(): Pick<HostDeps, 'isMine' | 'onGivenUp' | 'suspension'> {
+  get forHost(): Pick<HostDeps, 'isMine' | 'onGivenUp' | 'onTaken' | 'suspension'> {
     return {
       onGivenUp: (chat) => this.#cluster?.handOver(chat),
+      onTaken: (chats) => this.#cluster?.taken(chats),
       isMine: (chat) => this.#cluster?.isMine(chat) ?? true,
       suspension: { isSuspended: () => this.suspension.isSuspended },
     };
@@ -134,15 +107,52 @@ export class ClusterNode {
 
   /** Why it should get less traffic than it could; null when all is well. */
   get fault(): string | null {
-    return this.#bus.connected ? null : 'NATS cannot be reached: only chats of this node can be had';
+    return this.#parts.bus.connected ? null : 'NATS cannot be reached: only chats of this node can be had';
   }
 
   async leave(): Promise<void> {
     this.#cluster?.leave();
-    await this.#bus.close();
+    await this.#parts.bus.close();
   }
 }
 
-function nameOf({ nodeName }: Config): string {
+export type JoiningParts = {
+  readonly config: Config;
+  readonly database: Pick<OpenStore, 'nodes' | 'store'>;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+};
+
+/** A place among the nodes on NATS; null when no NATS_URL is set. Throws a `StartError`. */
+export async function joinCluster(parts: JoiningParts): Promise<ClusterNode | null> {
+  const { config, database, clock, random, logger } = parts;
+  const { natsUrl: url, natsCaFile: caFile } = config;
+  if (url === null) return null;
+  const tls = url.includes('tls://') ? { caFile } : null;
+  const bus = new NatsBus({ url, name: nameOf(config), tls }, clock, logger);
+  const connected = await bus.open();
+  if (!connected) {
+    const others = await database.nodes.otherLiveNodes();
+    if (others.outcome !== 'read' || others.value.length > 0) {
+      await bus.close();
+      throw new StartError(
+        `NATS cannot be reached (${bus.lastError ?? 'no answer'}), and another node uses this database. ` +
+          'Start the NATS server, or correct NATS_URL.',
+      );
+    }
+    logger.warn('NATS cannot be reached: this node serves alone until it can', { detail: bus.lastError });
+  }
+  const kept = await database.nodes.clusterKey(random.bytes(32));
+  if (kept.outcome === 'unavailable') {
+    await bus.close();
+    throw new StartError(`The database does not answer (${kept.detail}). See that it runs, then start again.`);
+  }
+  const key = config.clusterKey === null ? kept.value : new TextEncoder().encode(config.clusterKey);
+  const schedule = (task: () => void): void => void setImmediate(task);
+  return new ClusterNode({ config, bus, key, store: database.store, clock, schedule });
+}
+
+function nameOf({ nodeName }: Pick<Config, 'nodeName'>): string {
   return nodeName ?? hostname();
 }

@@ -3,7 +3,8 @@
 
 import { resolve } from 'node:path';
 import { CHAT_DEFAULTS, type ChatSettings } from '../actors/chat/settings.ts';
-import { type HostDeps, NodeChatHost } from '../actors/host/chat-host.ts';
+import { NodeChatHost } from '../actors/host/chat-host.ts';
+import type { HostDeps } from '../actors/host/host-deps.ts';
 import { HOST_DEFAULTS, type HostSettings } from '../actors/host/settings.ts';
 import {
   modelCatalogue,
@@ -14,7 +15,7 @@ import {
 import type { Clock, Random } from '../actors/ports.ts';
 import { openStore, type OpenStore } from '../storage/store.ts';
 import { type Access, openAccess } from './access.ts';
-import { ClusterNode } from './cluster.ts';
+import { type ClusterNode, joinCluster } from './cluster.ts';
 import type { JwtOptions } from './authentication.ts';
 import { type Config, hasKeys } from './config.ts';
 import { Feeds } from './feeds.ts';
@@ -187,7 +188,7 @@ async function takePlace(
   teardown: Teardown,
 ): Promise<Place> {
   const { database, clock, random, logger, onFatal } = ports;
-  const among = await ClusterNode.connect({ config, database, clock, random, logger });
+  const among = await joinCluster({ config, database, clock, random, logger });
   teardown.add('cluster', async () => among?.leave());
   const watcher = among?.watcher ?? null;
   const lease = await NodeLease.take({ nodes: database.nodes, clock, random, logger, watcher, onLost: onFatal });

@@ -5,7 +5,8 @@
 // all whose cursor it fits. Invariants: `#top` is null, or no commit of which this node has heard lies above it; the
 // latest page alone is kept, until the next look at the database.
 
-import type { ChatStore, FeedPage } from '../actors/ports.ts';
+import type { FeedPage } from '../actors/history-ports.ts';
+import type { ChatStore } from '../actors/ports.ts';
 import { must } from '../protocol/assert.ts';
 import { encodeBody, encodeServerFrame } from '../protocol/codec.ts';
 import type { OwnerId } from '../protocol/ids.ts';

@@ -3,6 +3,7 @@
 // One transaction for many chats: it locks their rows, which waits for commits in flight, takes epoch + 1 of those that
 // no live incarnation owns, and reads only after that. So nothing that an earlier activation wrote can come later.
 
+import type { ActorEpoch } from '../actors/actor-ports.ts';
 import type { ChatId, Epoch, NodeId } from '../protocol/ids.ts';
 import type { Position } from '../protocol/position.ts';
 import type { Activation, ActivationResult, ChatRecord, Read, TitleSource } from '../actors/ports.ts';
@@ -222,6 +223,18 @@ function activationStatements(activations: readonly Activation[], taking: Taking
     ...loads,
     { text: LOAD_COMMANDS, values: [chats, taking.node, taking.commandsMax + 1] },
   ];
+}
+
+export function overtaken(connections: Connections, actors: readonly ActorEpoch[]): Promise<Read<readonly ChatId[]>> {
+  return connections.read(async (connection) => {
+    const rows = await connection.query<{ id: ChatId }>({
+      text: `
+        select c.id from unnest($1::uuid[], $2::bigint[]) as a (chat, epoch) join chats c on c.id = a.chat
+        where c.epoch <> a.epoch`,
+      values: [arrayLiteral(actors.map(({ chat }) => chat)), arrayLiteral(actors.map(({ epoch }) => String(epoch)))],
+    });
+    return rows.map((row) => row.id);
+  });
 }
 
 /** The rows of the statements above, in their order. */

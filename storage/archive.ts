@@ -1,8 +1,8 @@
 // Archiving a tree of chats, and taking one chat out of the archive.
 
-import type { ChatStatus } from '../protocol/content.ts';
-import type { ChatId, Epoch } from '../protocol/ids.ts';
 import type { ArchiveRequest, ArchiveResult } from '../actors/ports.ts';
+import type { ChatStatus } from '../protocol/content.ts';
+import type { ChatId, Epoch, NodeId } from '../protocol/ids.ts';
 import { arrayLiteral } from './array-literal.ts';
 import { commandKeptUntilMs } from './commit-statements.ts';
 import type { Connection, Rows, Statement } from './connection.ts';
@@ -40,6 +40,8 @@ type LockedRow = {
   readonly status: ChatStatus;
   readonly archived: boolean;
 };
+
+type ChangedRow = { readonly id: ChatId | null; readonly epoch: Epoch; readonly taken_from: NodeId | null };
 
 async function archiveOn(
   connection: Connection,
@@ -80,9 +82,13 @@ function verdict(
   results: readonly Rows<object>[],
 ): ArchiveResult | 'grown' {
   const locked = (results[0] ?? []) as readonly LockedRow[];
-  const done = (results.at(-1) ?? []) as readonly { readonly id: ChatId | null }[];
+  const done = (results.at(-1) ?? []) as readonly ChangedRow[];
   if (done.length > 0) {
-    return { outcome: 'archived', changed: done.flatMap((row) => (row.id === null ? [] : [row.id])) };
+    const changed = done.flatMap((row) => (row.id === null ? [] : [row.id]));
+    const taken = done.flatMap(({ id, epoch, taken_from: node }) =>
+      id === null || node === null ? [] : [{ chat: id, node, epoch }],
+    );
+    return { outcome: 'archived', changed, taken };
   }
   if (locked.find((row) => row.id === request.chat)?.epoch !== request.epoch) return { outcome: 'stale' };
   if (!request.archived) {
@@ -147,16 +153,17 @@ const LOCK_OWNER = `
 
 /**
  * `ready` has a row when it may be done. A chat that was given up loses its seal: it changes without an event, so that a
- * client at its last position must get its state anew. Every chat that changes gets a place in the feed: lists tell the
+ * client at its last position must get its state anew; so does one whose actor is on another node, which is fenced: it has
+ * heard nothing of the change. Every chat that changes gets a place in the feed: lists tell the
  * archive from the rest. `updated_at` moves on the chat that was named alone: the others keep their place in the list.
  * Gives a row per changed chat, or one with null when it may be done and nothing changes.
  */
 function apply(archived: boolean, ready: string): string {
   return `${TREE}, ready as (
-    select c.owner from chats c
+    select c.owner, c.owner_node from chats c
     where c.id = $1::uuid and c.epoch = $2::bigint and ${FENCED} and ${ready}
   ), changing as (
-    select x.id, row_number() over (order by x.id) as place
+    select x.id, row_number() over (order by x.id) as place, nullif(x.owner_node, r.owner_node) as taken_from
     from chats x, ready r
     where x.id = any($3::uuid[]) and (x.archived is distinct from ${archived} or x.id = $1::uuid)
       and exists (
@@ -172,11 +179,13 @@ function apply(archived: boolean, ready: string): string {
       archived = ${archived},
       sealed_epoch = null,
       sealed_seq = null,
+      epoch = c.epoch + (g.taken_from is not null)::int,
+      owner_node = case when g.taken_from is null then c.owner_node end,
       updated_at = case when c.id = $1::uuid then $4::timestamptz else c.updated_at end,
       feed_seq = f.before + g.place
     from changing g, fed f
     where c.id = g.id
-    returning c.id
+    returning c.id, c.epoch, g.taken_from
   ), recorded as (
     insert into commands (principal, chat, id, name, args_hash, ok, body, created_at, keep_until)
     select $5::text, $1::uuid, $6::uuid, $7::text, $8::bytea, $9::boolean, $10::bytea, $11::timestamptz,
@@ -184,7 +193,7 @@ function apply(archived: boolean, ready: string): string {
     from ready
     returning id
   )
-  select c.id from recorded r left join changed c on true`;
+  select c.id, c.epoch, c.taken_from from recorded r left join changed c on true`;
 }
 
 const ARCHIVE = apply(

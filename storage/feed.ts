@@ -3,8 +3,9 @@
 // There is no log. Every commit that changes a summary gives the chat the next place of its owner, and holds the lock on
 // the owner until it has ended: so places become visible in their order, and whoever has read up to one has missed none.
 
+import type { FeedPage } from '../actors/history-ports.ts';
 import type { OwnerId } from '../protocol/ids.ts';
-import type { FeedPage, Read } from '../actors/ports.ts';
+import type { Read } from '../actors/ports.ts';
 import { arrayLiteral } from './array-literal.ts';
 import type { Connections } from './connections.ts';
 import { summaryFromRow, SUMMARY_COLUMNS, type SummaryRow } from './rows.ts';

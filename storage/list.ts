@@ -1,9 +1,10 @@
 // Chats as their readers see them: one, or a page of a list. The right to read is part of the statement: sorting rows
 // out afterwards would give short pages, which clients take for the end of the list.
 
+import type { ChatList } from '../actors/history-ports.ts';
 import type { ChatSummary } from '../protocol/content.ts';
 import type { ChatId } from '../protocol/ids.ts';
-import type { ChatList, ListRequest, Principal, Read } from '../actors/ports.ts';
+import type { ListRequest, Principal, Read } from '../actors/ports.ts';
 import type { Connections } from './connections.ts';
 import { summaryFromRow, SUMMARY_COLUMNS, type SummaryRow } from './rows.ts';
 

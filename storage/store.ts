@@ -2,7 +2,7 @@
 
 import type { ChatStore, Read } from '../actors/ports.ts';
 import { type AccessConnections, AccessStore } from './access.ts';
-import { activate, due, release } from './activate.ts';
+import { activate, due, overtaken, release } from './activate.ts';
 import { archiveTree } from './archive.ts';
 import { findCommand, keepRefusal, pruneCommands } from './commands.ts';
 import { commitBatch } from './commit-batch.ts';
@@ -179,6 +179,7 @@ function chatStore(connections: Connections, nodes: Nodes, commits: GroupCommit,
     feedTops: (owners) => feedTops(connections, owners),
     findCommand: (principal, chat, id) => findCommand(connections, principal, chat, id),
     due: (nowMs, limit) => due(connections, nowMs, limit),
+    overtaken: (actors) => overtaken(connections, actors),
   };
 }
 

@@ -1,6 +1,7 @@
 // Archiving: the named chat comes to rest, then storage archives its whole tree in one statement; the other chats of the
-// tree that are active here are told. Unarchiving is one chat.
+// tree that are active here are told, those of other nodes are fenced. Unarchiving is one chat.
 
+import type { TakenChat } from '../actor-ports.ts';
 import type { Chat } from '../../protocol/content.ts';
 import { errorBody, type ErrorBody } from '../../protocol/errors.ts';
 import type { ChatId } from '../../protocol/ids.ts';
@@ -13,6 +14,8 @@ export type Family = {
   quiesce(chats: readonly ChatId[]): Promise<() => void>;
   /** Storage has archived them. */
   archived(chats: readonly ChatId[]): void;
+  /** Storage has archived them while they were active elsewhere. */
+  taken(chats: readonly TakenChat[]): void;
 };
 
 export type ArchiveOutcome =
@@ -52,6 +55,7 @@ export async function setArchived(
             actor.show([{ kind: 'chat', chat: now }]);
           }
           if (archived) family.archived(result.changed.filter((id) => id !== actor.chat));
+          if (result.taken.length > 0) family.taken(result.taken);
           return { ok: true, reply: command.reply };
         case 'running':
           if (result.chats.includes(actor.chat)) return 'running';

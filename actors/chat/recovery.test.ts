@@ -76,6 +76,12 @@ describe('foundIn', () => {
     expect(foundIn(record({ turn: { ...TURN, recoveries: CHAT_LIMITS.recoveriesMax } }), false, null)).toBe('gaveUp');
     expect(foundIn(record({ turn: null }), true, null)).toBe('rest');
   });
+
+  it('[P6] a stop that was acknowledged ends as one, also in a turn that was taken up too often', () => {
+    const stopping = { ...TURN, stopping: 'stopped', recoveries: CHAT_LIMITS.recoveriesMax } as const;
+    expect(foundIn(record({ turn: stopping }), false, null)).toBe('stopping');
+    expect(foundIn(record({ turn: stopping }), true, null)).toBe('gaveUp');
+  });
 });
 
 describe('recoveredFrom', () => {

@@ -31,8 +31,10 @@ export function foundIn(record: ChatRecord, crashed: boolean, resume: ResumedRun
   const { turn } = record;
   if (turn === null && record.chat.status === 'error') return 'error';
   if (turn === null) return record.wakeAtMs === null ? 'rest' : 'waiting';
-  if (crashed || turn.recoveries >= CHAT_LIMITS.recoveriesMax) return 'gaveUp';
+  if (crashed) return 'gaveUp';
+  // Somebody was told that it stops: that is how it ends, however often it was taken up.
   if (turn.stopping !== null) return 'stopping';
+  if (turn.recoveries >= CHAT_LIMITS.recoveriesMax) return 'gaveUp';
   if (record.calls.length > 0) return 'calls';
   const isAsked = record.openAttempts.length > 0;
   if (turn.retry !== null && !isAsked) return 'backingOff';

@@ -1,5 +1,6 @@
 // A node among others, over its incarnations: what the gateway and the lease of the node talk to.
 
+import type { TakenChat } from '../actor-ports.ts';
 import type { ChatId, NodeId } from '../../protocol/ids.ts';
 import type { ChatHost } from '../host/api.ts';
 import type { ChatStore, ModelDirectory } from '../ports.ts';
@@ -88,6 +89,8 @@ export class Cluster {
     this.#incarnation = new Incarnation({ ...this.#parts, self });
     this.#incarnation.start();
     if (draining) this.#incarnation.drain();
+    // Whoever came since it was declared dead waits for this.
+    this.#parts.suspension.release();
     void this.#parts.host.takeUp();
   }
 
@@ -100,6 +103,11 @@ export class Cluster {
   /** This chat is nobody's now. */
   handOver(chat: ChatId): void {
     this.#incarnation.handOver(chat);
+  }
+
+  /** These chats are not those of their nodes any more. */
+  taken(chats: readonly TakenChat[]): void {
+    this.#incarnation.taken(chats);
   }
 
   /** Its row is retired. */

@@ -5,10 +5,11 @@
 //   command subj. handed · follow · unfollow · ack · call · answer
 //   event subject link (its items are the events of every chat that the receiver follows at the sender)
 
+import type { ActorEpoch } from '../actor-ports.ts';
 import { unreachable } from '../../protocol/assert.ts';
 import type { ErrorBody } from '../../protocol/errors.ts';
 import { asArray, asBool, asId, asPosition, asString, asUint, orNull } from '../../protocol/fields.ts';
-import { uuidToBytes, type ChatId, type CommandId, type NodeId, type OwnerId } from '../../protocol/ids.ts';
+import { uuidToBytes, type ChatId, type CommandId, type Epoch, type NodeId, type OwnerId } from '../../protocol/ids.ts';
 import type { Position } from '../../protocol/position.ts';
 import { ProtocolError } from '../../protocol/protocol-error.ts';
 import { parseTraceParent, type TraceParent } from '../../protocol/trace-parent.ts';
@@ -95,6 +96,8 @@ export type ClusterFrame =
   | { readonly kind: 'left' }
   /** These chats are free, and the receiver should have them: it takes them up before anybody asks. */
   | { readonly kind: 'handed'; readonly chats: readonly ChatId[] }
+  /** These chats were taken from the receiver: their epochs are at least these. */
+  | { readonly kind: 'taken'; readonly chats: readonly ActorEpoch[] }
   | ({ readonly kind: 'follow' } & FollowRequest)
   | { readonly kind: 'unfollow'; readonly link: number; readonly id: number }
   /** Everything up to `seq` of the link has been taken in. */
@@ -116,6 +119,7 @@ const KINDS = {
   call: 9,
   answer: 10,
   left: 11,
+  taken: 12,
 } as const satisfies Record<ClusterFrame['kind'], number>;
 
 const ITEMS = {
@@ -148,6 +152,8 @@ export function wireFrame(frame: ClusterFrame): readonly unknown[] {
       return [kind];
     case 'handed':
       return [kind, frame.chats.map(uuidToBytes)];
+    case 'taken':
+      return [kind, frame.chats.map(({ chat, epoch }) => [uuidToBytes(chat), epoch])];
     case 'follow': {
       const { link, id, chat, viewer, cursor, again, epoch } = frame;
       return [kind, link, id, uuidToBytes(chat), wirePrincipal(viewer), place(cursor), again, epoch];
@@ -192,6 +198,8 @@ export function parseFrame(fields: readonly unknown[]): ClusterFrame | null {
       return { kind: 'left' };
     case KINDS.handed:
       return { kind: 'handed', chats: asArray(first, 'handed.chats').map((chat) => asId<ChatId>(chat, 'handed.chat')) };
+    case KINDS.taken:
+      return { kind: 'taken', chats: asArray(first, 'taken.chats').map(parseTaken) };
     case KINDS.follow:
       return {
         kind: 'follow',
@@ -222,6 +230,11 @@ export function parseFrame(fields: readonly unknown[]): ClusterFrame | null {
     default:
       return null;
   }
+}
+
+function parseTaken(value: unknown): ActorEpoch {
+  const [chat, epoch] = asArray(value, 'taken.chat');
+  return { chat: asId<ChatId>(chat, 'taken.chat'), epoch: asUint(epoch, 'taken.epoch') as Epoch };
 }
 
 function wireItem(item: LinkItem): readonly unknown[] {

@@ -28,12 +28,19 @@ export type InLinksParts = {
 };
 
 /** To follow anew nobody has to be asked by name: the owner's host sees to who may see the chat at the first time. */
-type Following = { readonly mirror: Mirror; readonly viewer: Principal };
+type Following = {
+  readonly mirror: Mirror;
+  readonly viewer: Principal;
+  /** When its owner was asked; null since it has answered. */
+  askedMs: number | null;
+};
 
 type InLink = {
   readonly peer: NodeId;
   readonly number: number;
   readonly following: Map<number, Following>;
+  /** Let go of, and the owner has not said that it knows: it is told again at each beat. */
+  readonly released: Set<number>;
   seq: number;
   heardMs: number;
   /** Bytes and messages since the last acknowledgement. */
@@ -71,7 +78,7 @@ export class InLinks {
       return null;
     }
     const mirror = new Mirror({ chat, peer, nowMs: () => clock.nowMs(), counts, rings, epochs: owners });
-    const following = { mirror, viewer };
+    const following: Following = { mirror, viewer, askedMs: null };
     this.#mirrors.set(chat, following);
     this.#ask(following, cursor);
     return mirror;
@@ -87,7 +94,11 @@ export class InLinks {
     for (const item of items) {
       const following = link.following.get(item.id);
       // It was let go of while this was under way.
-      if (following === undefined) continue;
+      if (following === undefined) {
+        if (item.type === 'ended') link.released.delete(item.id);
+        continue;
+      }
+      following.askedMs = null;
       if ('bytes' in item) link.unackedBytes += item.bytes.length;
       // Before its readers look for the chat.
       if (item.type === 'ended' && item.node !== null) this.#parts.owners.learn(following.mirror.chat, item.node);
@@ -105,7 +116,10 @@ export class InLinks {
       if (nowMs - link.heardMs > CLUSTER_LIMITS.silentMs) {
         counts.limits.add('silentMs');
         this.#break(link, 'silence');
-      } else if (link.seq > link.ackedSeq) this.#acknowledge(link);
+        continue;
+      }
+      if (link.seq > link.ackedSeq) this.#acknowledge(link);
+      for (const id of link.released) this.#unfollow(link, id);
     }
     for (const following of this.#waiting) {
       const { mirror } = following;
@@ -116,7 +130,10 @@ export class InLinks {
         this.#end(following);
       }
     }
-    for (const following of this.#mirrors.values()) this.#letGo(following, nowMs);
+    for (const following of this.#mirrors.values()) {
+      this.#askAgain(following, nowMs);
+      this.#letGo(following, nowMs);
+    }
   }
 
   /** Nobody reads its chats from it any more. */
@@ -155,7 +172,20 @@ export class InLinks {
     if (following?.mirror === mirror) this.#end(following);
   }
 
-  /** Over the link to the owner; a new one when there is none. What is not answered is found by the silence of the link. */
+  /** The others on its link are answered, or the link would be broken: what it asked, or its answer, was lost. */
+  #askAgain(following: Following, nowMs: number): void {
+    const { mirror, askedMs } = following;
+    const link = this.#byPeer.get(mirror.peer);
+    // One that is only beginning is given up by whoever began it.
+    if (askedMs === null || mirror.log === null || link?.following.get(mirror.id) !== following) return;
+    if (nowMs - askedMs <= CLUSTER_LIMITS.followTryMs) return;
+    this.#parts.counts.limits.add('followTryMs');
+    link.following.delete(mirror.id);
+    this.#release(link, mirror.id);
+    this.#ask(following, mirror.log.top);
+  }
+
+  /** Over the link to the owner; a new one when there is none. */
   #ask(following: Following, cursor: Position | null): void {
     const { post, clock, owners } = this.#parts;
     const { mirror, viewer } = following;
@@ -163,6 +193,7 @@ export class InLinks {
     this.#lastFollow += 1;
     const id = this.#lastFollow;
     mirror.id = id;
+    following.askedMs = clock.nowMs();
     mirror.brokenMs = null;
     mirror.rebegin();
     this.#waiting.delete(following);
@@ -188,6 +219,7 @@ export class InLinks {
       peer,
       number: this.#lastLink,
       following: new Map(),
+      released: new Set(),
       seq: 0,
       heardMs: this.#parts.clock.nowMs(),
       unackedBytes: 0,
@@ -249,8 +281,17 @@ export class InLinks {
     const link = this.#byPeer.get(mirror.peer);
     if (link?.following.get(mirror.id) !== following) return;
     link.following.delete(mirror.id);
-    this.#parts.post.send(mirror.peer, { kind: 'unfollow', link: link.number, id: mirror.id });
-    // The owner forgets its end with the last one, too.
+    this.#release(link, mirror.id);
+    // The owner forgets its end with the last one, too, or when nothing is acknowledged any more.
     if (link.following.size === 0) this.#close(link);
+  }
+
+  #release(link: InLink, id: number): void {
+    link.released.add(id);
+    this.#unfollow(link, id);
+  }
+
+  #unfollow({ peer, number: link }: InLink, id: number): void {
+    this.#parts.post.send(peer, { kind: 'unfollow', link, id });
   }
 }

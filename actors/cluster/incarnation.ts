@@ -1,6 +1,7 @@
 // One incarnation of a node among the others: what it hears and says from its registration until it is declared dead or
 // goes down. Everything here is worth nothing afterwards; the next incarnation has another id and begins with nothing.
 
+import type { TakenChat } from '../actor-ports.ts';
 import { unreachable } from '../../protocol/assert.ts';
 import { decodeBody, encodeBody } from '../../protocol/codec.ts';
 import { errorBody } from '../../protocol/errors.ts';
@@ -160,6 +161,12 @@ export class Incarnation {
     });
   }
 
+  /** The nodes that had them need not find out by themselves. */
+  taken(chats: readonly TakenChat[]): void {
+    for (const [node, of] of Map.groupBy(chats, ({ node }) => node))
+      this.#post.send(node, { kind: 'taken', chats: of });
+  }
+
   /** Its row is retired: the others need not wait until they look. */
   left(): void {
     this.#post.sendAll({ kind: 'left' });
@@ -216,6 +223,9 @@ export class Incarnation {
         return this.#parts.onLeft();
       case 'handed':
         for (const chat of frame.chats) void this.#parts.host.takeUpChat(chat);
+        return;
+      case 'taken':
+        for (const { chat, epoch } of frame.chats) void this.#parts.host.fence(chat, epoch);
         return;
       case 'follow':
         void this.outLinks.follow(from, frame);

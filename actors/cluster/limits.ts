@@ -26,6 +26,8 @@ export const CLUSTER_LIMITS = {
   openingBytes: 16 * 1024 * KIB,
   /** Of the ring, what a mirror that begins gets without being asked: whoever comes next may resume from it. */
   ringAheadBytes: 64 * KIB,
+  /** How long a mirror that goes on waits for the answer of its owner before it asks again. */
+  followTryMs: 3_000,
   /** How long a mirror waits for its owner, that is not known to be dead, to be heard of again. */
   mirrorWaitMs: 10_000,
   /** Calls to other nodes without an answer; more: `unavailable`. */
@@ -52,6 +54,7 @@ export const CLUSTER_LIMITS_COUNTED = [
   'ackWaitMs',
   'mirrors',
   'openingBytes',
+  'followTryMs',
   'mirrorWaitMs',
   'calls',
   'callTryMs',

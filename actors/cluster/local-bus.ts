@@ -9,8 +9,15 @@ type Subscription = { readonly subject: string; readonly onMessage: (bytes: Uint
 /** Runs `task` later, never at once: as a message that crosses a network. In the order in which they were handed in. */
 export type Deliver = (task: () => void) => void;
 
+/** What carries between the ends. */
+export type Carrier = {
+  readonly messageBytesMax: number;
+  spread(subject: string, bytes: Uint8Array, from: LocalBus): void;
+  leave(end: LocalBus): void;
+};
+
 /** What the ends of one bus share. */
-export class LocalHub {
+export class LocalHub implements Carrier {
   readonly #ends = new Set<LocalBus>();
   readonly deliver: Deliver;
   readonly messageBytesMax: number;
@@ -42,12 +49,12 @@ export class LocalHub {
 
 /** connected ⇄ cut off → closed. */
 export class LocalBus implements Bus {
-  readonly #hub: LocalHub;
+  readonly #hub: Carrier;
   readonly #subscriptions = new Set<Subscription>();
   readonly #watchers = new Set<(connected: boolean) => void>();
   #connected = true;
 
-  constructor(hub: LocalHub) {
+  constructor(hub: Carrier) {
     this.#hub = hub;
   }
 
@@ -62,7 +69,7 @@ export class LocalBus implements Bus {
   publish(subject: string, bytes: Uint8Array): boolean {
     assert(bytes.length <= this.messageBytesMax, 'a message fits on the bus');
     if (!this.#connected) return false;
-    this.#hub.spread(subject, bytes);
+    this.#hub.spread(subject, bytes, this);
     return true;
   }
 
@@ -73,6 +80,10 @@ export class LocalBus implements Bus {
       subscription.open = false;
       this.#subscriptions.delete(subscription);
     };
+  }
+
+  listens(subject: string): boolean {
+    return [...this.#subscriptions].some((subscription) => subscription.subject === subject);
   }
 
   watch(listener: (connected: boolean) => void): () => void {

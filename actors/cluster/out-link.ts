@@ -40,6 +40,8 @@ export class OutLink {
   readonly link: number;
   readonly #parts: OutLinkParts;
   readonly #follows = new Map<number, OutFollow>();
+  /** The highest id that was followed or let go of. The gateway gives them out ascending. */
+  #lastId = 0;
   #dirty = new Set<OutFollow>();
   /** Items that belong to no log, before all others. At most a few per follow. */
   #control: LinkItem[] = [];
@@ -68,12 +70,16 @@ export class OutLink {
     return this.#unackedBytes;
   }
 
-  has(id: number): boolean {
-    return this.#follows.has(id);
-  }
-
-  /** The follower that stands for the gateway in the chat's log; `begin` it when the place is known. */
-  open(id: number, chat: ChatId): OutFollow {
+  /**
+   * The follower that stands for the gateway in the chat's log; `begin` it when the place is known. Null for a request that
+   * comes twice, or behind its own end: the gateway is told so, and asks anew if it still waits.
+   */
+  open(id: number, chat: ChatId): OutFollow | null {
+    if (id <= this.#lastId) {
+      if (!this.#follows.has(id)) this.#tellEnded(id, null);
+      return null;
+    }
+    this.#lastId = id;
     const follow = new OutFollow(id, chat, this);
     this.#follows.set(id, follow);
     return follow;
@@ -84,6 +90,13 @@ export class OutLink {
     this.unfollow(item.id);
     this.#control.push(item);
     this.#parts.wake();
+  }
+
+  /** The gateway wants it no more, and hears that it was understood. */
+  released(id: number): void {
+    this.#lastId = Math.max(this.#lastId, id);
+    this.unfollow(id);
+    this.#tellEnded(id, null);
   }
 
   unfollow(id: number): void {
@@ -97,7 +110,13 @@ export class OutLink {
   /** Its log has ended: the gateway has to look for the chat again. */
   ended(follow: OutFollow): void {
     if (this.#follows.get(follow.id) !== follow) return;
-    this.refuse({ type: 'ended', id: follow.id, node: this.#parts.ownerOf(follow.chat) });
+    this.unfollow(follow.id);
+    this.#tellEnded(follow.id, this.#parts.ownerOf(follow.chat));
+  }
+
+  #tellEnded(id: number, node: NodeId | null): void {
+    this.#control.push({ type: 'ended', id, node });
+    this.#parts.wake();
   }
 
   mark(follow: OutFollow): void {
@@ -141,7 +160,7 @@ export class OutLink {
     return true;
   }
 
-  /** Nobody acknowledges what was sent: the gateway is gone, or follows over another link. */
+  /** Nobody acknowledges what was sent: the gateway is gone, follows over another link, or has let go of this one. */
   get isAbandoned(): boolean {
     return this.#unacked.length > 0 && this.#parts.nowMs() - this.#heardMs > CLUSTER_LIMITS.ackWaitMs;
   }

@@ -42,10 +42,10 @@ export class OutLinks {
 
   async follow(peer: NodeId, request: FollowRequest): Promise<void> {
     const link = this.#linkOf(peer, request.link);
-    // It came twice: the first one is being served.
-    if (link === null || link.has(request.id)) return;
+    if (link === null) return;
     const { id, chat, viewer, cursor, epoch } = request;
     const follow = link.open(id, chat);
+    if (follow === null) return;
     try {
       await this.#parts.host.fence(chat, epoch);
       const followed = await this.#parts.host.followHere(viewer, chat, cursor, follow);
@@ -65,7 +65,8 @@ export class OutLinks {
             return;
           }
           const isHere = followed.outcome === 'resumed' && cursor !== null;
-          const resumed = request.again && isHere;
+          // A mirror is of one epoch: at the end of the one before, its readers go on, and it begins anew.
+          const resumed = request.again && isHere && cursor.epoch === source.log.epoch;
           const at = resumed ? cursor : source.log.top;
           follow.begin(
             source.log,
@@ -83,8 +84,8 @@ export class OutLinks {
   unfollow(peer: NodeId, link: number, id: number): void {
     const known = this.#byPeer.get(peer);
     if (known?.link !== link) return;
-    known.unfollow(id);
-    // The gateway forgets its end then, too.
+    known.released(id);
+    // The gateway forgets its end with the last one, too.
     if (known.size === 0) this.#drop(known);
   }
 

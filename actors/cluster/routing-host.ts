@@ -125,17 +125,18 @@ export class RoutingHost implements ChatHost {
     const { clock, counts, suspension } = this.#parts;
     const deadlineMs = clock.nowMs() + CLUSTER_LIMITS.routeMs;
     let waitMs: number = CLUSTER_LIMITS.routeWaitMs;
-    // Whoever was asked gave no name, or no answer: storage has one, or gives the chat to this node.
+    // Whoever was asked gave no name, no answer, or the name of this node, which has no actor of it: storage knows, or gives
+    // the chat to this node.
     let asksStorage = false;
     for (;;) {
       await this.#atMost(suspension.passed(), deadlineMs - clock.nowMs());
       const target: NodeId | null = asksStorage ? null : this.#target(chat);
       const done = await act(target);
       if (!isElsewhere(done)) return done;
-      const { owners, members } = this.#parts.incarnation();
+      const { owners, members, self } = this.#parts.incarnation();
       const named = done.node !== null && !members.isDead(done.node) ? done.node : null;
       owners.learn(chat, named);
-      asksStorage = named === null && target !== null;
+      asksStorage = (named === null || named === self) && target !== null;
       if (clock.nowMs() >= deadlineMs) {
         counts.limits.add('routeMs');
         return giveUp();

@@ -49,13 +49,13 @@ export async function attachTo(
 ): Promise<Attached | 'ended'> {
   const found = await placeIn(source, cursor, PLACEHOLDER());
   if (found === 'ended') return 'ended';
-  const { outcome, position, detach: release, since } = found;
+  const { outcome, detach: release, since } = found;
   const { log, store } = source;
-  if (outcome === 'resumed') {
-    release();
-    return { outcome, log, position, detach: log.follow(follower) };
-  }
   try {
+    if (source.isOver()) return 'ended';
+    // Taken here, in one step with what is shown at it: while the promise above was on its way more may have been appended.
+    const position = log.top;
+    if (outcome === 'resumed') return { outcome, log, position, detach: log.follow(follower) };
     const { chat, queue } = log.view;
     const live = log.view.turn();
     const changes = await store.changes(log.chat, since, position);

@@ -7,7 +7,7 @@
 import type { QueuedMessage } from '../../protocol/content.ts';
 import { errorBody, type ErrorBody } from '../../protocol/errors.ts';
 import type { Args } from '../../protocol/frames.ts';
-import type { ChatId, NodeId, OwnerId } from '../../protocol/ids.ts';
+import type { ChatId, NodeId } from '../../protocol/ids.ts';
 import type { Position } from '../../protocol/position.ts';
 import { ChatActor, type ActorDeps } from '../chat/actor.ts';
 import type { Family } from '../chat/archive.ts';
@@ -22,20 +22,12 @@ import { actorSource, attachTo, placeIn, SEES_ALL, type AttachSource } from './a
 import { Crashes } from './crashes.ts';
 import { createChat } from './create.ts';
 import { forkChat } from './fork.ts';
+import type { HostDeps } from './host-deps.ts';
 import { measureActors, type ActorsMeasure } from './measure.ts';
+import { endOvertaken } from './overtaken.ts';
 import { runQuery } from './queries.ts';
 import { Revivals } from './revivals.ts';
-import { HOST_LIMITS, type HostSettings } from './settings.ts';
-
-export type HostDeps = Omit<ActorDeps, 'onEnded' | 'counts'> & {
-  readonly host: HostSettings;
-  /** How long an owner has to wait until another chat is loaded for them, in ms; 0: not at all. Absent: no limit. */
-  readonly admitActivation?: (owner: OwnerId) => number;
-  /** Among other nodes: which running and due chats are for this one to take up first. Absent: all. */
-  readonly isMine?: (chat: ChatId) => boolean;
-  /** A chat that somebody follows, or that has to go on, is nobody's now: this node goes down. */
-  readonly onGivenUp?: (chat: ChatId) => void;
-};
+import { HOST_LIMITS } from './settings.ts';
 
 /** Another node has the chat. */
 export type Elsewhere = { readonly outcome: 'elsewhere'; readonly node: NodeId | null };
@@ -87,6 +79,7 @@ export class NodeChatHost implements ChatHost {
     this.#family = {
       quiesce: (chats) => this.#quiesce(chats),
       archived: (chats) => this.#noteArchived(chats),
+      taken: (chats) => deps.onTaken?.(chats),
     };
   }
 
@@ -95,6 +88,11 @@ export class NodeChatHost implements ChatHost {
     const nextMs = await this.#takeUpDue();
     this.#repeat(nextMs, () => this.#takeUpDue());
     this.#repeat(HOST_LIMITS.sweepEveryMs, () => this.#sweep());
+    if (this.#deps.isMine === undefined) return;
+    this.#repeat(HOST_LIMITS.overtakenEveryMs, async () => {
+      await endOvertaken(this.#deps.store, this.#actors());
+      return HOST_LIMITS.overtakenEveryMs;
+    });
   }
 
   /**
@@ -106,16 +104,16 @@ export class NodeChatHost implements ChatHost {
     for (const cancel of [...this.#cancelTimers, this.#cancelLook]) cancel();
     this.#revivals.stop();
     await Promise.allSettled(this.#loading.values());
-    const actors = [...this.#residents.values()].map((resident) => resident.actor);
-    const running = actors.filter(({ atRest }) => !atRest);
     await Promise.all(
-      actors.map(async (actor) => {
-        // Not all at the deadline: whoever takes them up has them one after the other, and their clients wait less.
-        const share = (HOST_LIMITS.drainSpread * Math.max(0, running.indexOf(actor))) / Math.max(1, running.length);
-        await this.#restsWithin(actor, this.#deps.host.drainMs * (1 - share));
+      [...this.#residents.values()].map(async ({ actor }) => {
+        await this.#restsWithin(actor, this.#deps.host.drainMs);
         await this.#giveUp(actor);
       }),
     );
+  }
+
+  *#actors(): Generator<ChatActor> {
+    for (const { actor } of this.#residents.values()) yield actor;
   }
 
   async #restsWithin(actor: ChatActor, ms: number): Promise<void> {

@@ -28,9 +28,9 @@ export const HOST_LIMITS = {
   /** First wait before a running chat is loaded again after its actor ended; doubles up to the ceiling. */
   reviveBaseMs: 100,
   reviveCeilingMs: 10_000,
-  /** Of the time to drain, the last part over which turns that still run are given up one after the other. */
-  drainSpread: 0.4,
   sweepEveryMs: 5_000,
+  /** Between two looks, among other nodes, for actors whose epoch is over. */
+  overtakenEveryMs: 15_000,
   /** Running or due chats taken over in one scan. */
   dueBatch: 100,
   dueEveryMs: 30_000,

@@ -7,7 +7,7 @@ import { CLUSTER_VERSION } from '../../actors/cluster/envelope.ts';
 import { LocalHub, type LocalBus } from '../../actors/cluster/local-bus.ts';
 import { Suspension } from '../../actors/cluster/suspension.ts';
 import { CHAT_DEFAULTS } from '../../actors/chat/settings.ts';
-import type { Attached, Follower, ReadableLog } from '../../actors/host/api.ts';
+import type { Attached, CommandRequest, Follower, ReadableLog } from '../../actors/host/api.ts';
 import { NodeChatHost } from '../../actors/host/chat-host.ts';
 import { HOST_DEFAULTS } from '../../actors/host/settings.ts';
 import type { CommandReply, ModelBinding, ModelDirectory, Principal, StepSink } from '../../actors/ports.ts';
@@ -30,6 +30,12 @@ const START_MS = Date.UTC(2026, 0, 1);
 export const ADA: Principal = { owner: 'ada' as OwnerId, role: 'member', groups: [] };
 const KEY = new Uint8Array(32).fill(7);
 
+export type StageOptions = {
+  readonly key?: Uint8Array;
+  readonly version?: number;
+  readonly passivateAfterMs?: number;
+};
+
 export class StageNode {
   readonly id: NodeId;
   readonly host: NodeChatHost;
@@ -39,7 +45,7 @@ export class StageNode {
   readonly suspension = new Suspension(() => this.isLate);
   isLate = false;
 
-  constructor(stage: ClusterStage, id: NodeId, options: { readonly key?: Uint8Array; readonly version?: number }) {
+  constructor(stage: ClusterStage, id: NodeId, options: StageOptions) {
     this.id = id;
     this.bus = stage.hub.join();
     const { clock, models } = stage;
@@ -53,11 +59,12 @@ export class StageNode {
       tools: builtinTools({ clock, random: new SimRandom(id.charCodeAt(0)), log: QUIET }),
       settings: { ...CHAT_DEFAULTS, mergeWindowMs: 0, silenceTimeoutMs: 0 },
       log: QUIET,
-      host: HOST_DEFAULTS,
+      host: { ...HOST_DEFAULTS, passivateAfterMs: options.passivateAfterMs ?? HOST_DEFAULTS.passivateAfterMs },
       onFed: () => undefined,
       isMine: (chat) => this.cluster.isMine(chat),
       suspension: { isSuspended: () => this.suspension.isSuspended },
       onGivenUp: (chat) => this.cluster.handOver(chat),
+      onTaken: (chats) => this.cluster.taken(chats),
     });
     this.cluster = new Cluster(
       {
@@ -154,14 +161,14 @@ export class ClusterStage {
   });
   #ids = 0;
 
-  static async of(nodes: number): Promise<ClusterStage> {
+  static async of(nodes: number, options: StageOptions = {}): Promise<ClusterStage> {
     const stage = new ClusterStage();
-    for (let i = 0; i < nodes; i++) stage.join();
+    for (let i = 0; i < nodes; i++) stage.join(options);
     await stage.pass(600);
     return stage;
   }
 
-  join(options: { readonly key?: Uint8Array; readonly version?: number } = {}): StageNode {
+  join(options: StageOptions = {}): StageNode {
     const node = new StageNode(
       this,
       uuidV7<NodeId>(START_MS, new SimRandom(100 + this.nodes.length).bytes(10)),
@@ -198,10 +205,16 @@ export class ClusterStage {
     return uuidV7<CommandId>(this.clock.nowMs(), new SimRandom(this.#ids).bytes(10));
   }
 
-  async create(): Promise<ChatId> {
+  async create(parent: ChatId | null = null): Promise<ChatId> {
     const id = this.newId();
-    await this.node(0).command('chats.create', {}, id);
+    await this.node(0).command('chats.create', parent === null ? {} : { parent: uuidToBytes(parent) }, id);
     return chatIdOf(ADA.owner, id);
+  }
+
+  /** Something small to ask of a chat, so that it is loaded. */
+  renameOf(chat: ChatId): CommandRequest {
+    const args = { chat: uuidToBytes(chat), title: 'loaded' };
+    return { id: this.newId(), name: 'chat.rename', args, rawArgs: encodeArgs(args) };
   }
 
   /** The node that has the chat, and another one. */

@@ -5,35 +5,11 @@ import { StreamLog } from '../../actors/chat/stream-log.ts';
 import { CLUSTER_LIMITS } from '../../actors/cluster/limits.ts';
 import { parseError } from '../../protocol/wire-content.ts';
 import { decodeBody } from '../../protocol/codec.ts';
-import { uuidToBytes, type ChatId } from '../../protocol/ids.ts';
-import { comparePositions } from '../../protocol/position.ts';
+import { uuidToBytes } from '../../protocol/ids.ts';
 import { must } from '../../protocol/assert.ts';
-import { ClusterStage, type Reader, type StageNode } from './cluster-stage.ts';
-
-type Scene = {
-  readonly stage: ClusterStage;
-  readonly chat: ChatId;
-  readonly owner: StageNode;
-  readonly other: StageNode;
-  /** At the owner, and at the other node. */
-  readonly near: Reader;
-  readonly far: Reader;
-};
-
-/** A chat whose model has said "a", followed at its owner and at another node. */
-async function streaming(nodes = 2): Promise<Scene> {
-  const stage = await ClusterStage.of(nodes);
-  const chat = await stage.create();
-  await stage.until(stage.node(0).command('chat.send', stage.sendArgs(chat, 'hello'), stage.newId()));
-  await stage.settle();
-  const { owner, other } = stage.sides(chat);
-  const near = await stage.until(owner.follow(chat));
-  const far = await stage.until(other.follow(chat));
-  stage.sink.blockStart(0, 'text');
-  stage.sink.blockDelta(0, 'a');
-  await stage.settle();
-  return { stage, chat, owner, other, near, far };
-}
+import { comparePositions } from '../../protocol/position.ts';
+import { detach, streaming } from './cluster-scene.ts';
+import { ClusterStage } from './cluster-stage.ts';
 
 function isEvent(subject: string): boolean {
   return subject.startsWith('parley.event.');
@@ -162,7 +138,7 @@ describe('a mirror', () => {
 
   test('[P11] nobody reads it any more: it is let go, and the owner keeps nothing of it', async () => {
     const { stage, owner, other, far } = await streaming();
-    if (far.attached !== null && 'detach' in far.attached) far.attached.detach();
+    detach(far);
     await stage.pass(CLUSTER_LIMITS.mirrorLingerMs + 2_000);
     expect(other.cluster.measure()).toMatchObject({ mirrors: 0, linksIn: 0 });
     expect(owner.cluster.measure()).toMatchObject({ follows: 0, linksOut: 0, unackedBytes: 0 });
@@ -245,6 +221,18 @@ describe('an owner that dies', () => {
     // Told of the higher epoch, it asks storage and is over.
     await stage.until(owner.host.fence(chat, mine.log.top.epoch));
     expect(owner.host.residents).toBe(0);
+  });
+
+  test('[P12] whoever came while it was declared dead goes on when it has registered anew', async () => {
+    const { owner } = await streaming();
+    owner.isLate = true;
+    owner.cluster.lost();
+    let hasPassed = false;
+    const waiting = owner.suspension.passed().then(() => (hasPassed = true));
+    owner.isLate = false;
+    owner.cluster.anew(owner.id);
+    await waiting;
+    expect(hasPassed).toBe(true);
   });
 
   test('[P1] a node past its own deadline shows nothing new, and what it held back once it is renewed', async () => {

@@ -3,9 +3,9 @@
 // It stands at three places: at the database (who wrote what, under which epoch), at the stream logs (what is true at
 // each position) and at the host (which replies went out). `client-checks.ts` and `final-checks.ts` compare with it.
 
-import { StreamLog } from '../../actors/chat/stream-log.ts';
+import { type CopiedFrame, StreamLog } from '../../actors/chat/stream-log.ts';
 import type { ChatHost } from '../../actors/host/api.ts';
-import type { ChatStore, CommandReply, ModelRequest, Principal, PromptItem } from '../../actors/ports.ts';
+import type { ChatStore, Clock, CommandReply, ModelRequest, Principal, PromptItem } from '../../actors/ports.ts';
 import type { Authenticate } from '../../gateway/authentication.ts';
 import { decodeServerMessage, encodeReply } from '../../protocol/codec.ts';
 import type { Chat, QueuedMessage } from '../../protocol/content.ts';
@@ -18,6 +18,7 @@ import type { CommandRequest } from '../../actors/host/api.ts';
 import { commandKey, type MemoryTables } from './memory-tables.ts';
 import type { Run } from './background-model.ts';
 import type { SimClock } from './clock.ts';
+import type { Shape } from './faults.ts';
 import type { Generated } from './generated.ts';
 import { SimHistory } from './history.ts';
 import { SlowReaderAudit } from './slow-reader-audit.ts';
@@ -65,19 +66,41 @@ export const SIGHTS = [
   'expired',
   'refusedExpired',
 ] as const;
-export type Sight = (typeof SIGHTS)[number];
+/** What several nodes must have met besides. */
+export const CLUSTER_SIGHTS = [
+  /** A chat was followed at its owner for clients elsewhere, and again from where that broke off. */
+  'mirrored',
+  'mirrorResumed',
+  /** A command or a query went to another node. */
+  'called',
+  /** A link had a hole, was silent, or was cut off with the bus. */
+  'linkGap',
+  'linkSilent',
+  'linkCut',
+  /** A node was marked dead by another, and went on as another incarnation. */
+  'markedDead',
+  'anew',
+  /** A node was past its own deadline, and was renewed in time after all. */
+  'suspended',
+] as const;
+export type Sight = (typeof SIGHTS)[number] | (typeof CLUSTER_SIGHTS)[number];
+
+export function sightsOf(shape: Shape): readonly Sight[] {
+  return shape === 'alone' ? SIGHTS : [...SIGHTS, ...CLUSTER_SIGHTS];
+}
 
 export class Audit {
-  readonly sights = new Map<Sight, number>(SIGHTS.map((sight) => [sight, 0]));
+  readonly sights = new Map<Sight, number>();
   readonly tables: MemoryTables;
   readonly runs = new Map<string, Run>();
   readonly generated = new Map<string, Generated>();
   readonly #trace: Trace;
   readonly slowReaders: SlowReaderAudit;
   readonly history = new SimHistory();
+  /** Chats and the nodes that they were taken from: there an actor may be left that nobody reads from. */
+  readonly taken = new Set<string>();
   /** When the credential ends that a principal came with. */
   readonly #expiries = new WeakMap<Principal, number>();
-  readonly #clock: SimClock;
   #violation: Violation | null = null;
   /** The highest epoch that each chat was activated with. */
   readonly #epochs = new Map<ChatId, Epoch>();
@@ -93,7 +116,6 @@ export class Audit {
   constructor(tables: MemoryTables, trace: Trace, clock: SimClock) {
     this.tables = tables;
     this.#trace = trace;
-    this.#clock = clock;
     this.slowReaders = new SlowReaderAudit(clock.awake, (what) => this.fail('P9', what));
   }
 
@@ -106,8 +128,8 @@ export class Audit {
     this.#violation ??= { rule, what, step: this.#trace.count, trace: this.#trace.last() };
   }
 
-  saw(sight: Sight): void {
-    this.sights.set(sight, (this.sights.get(sight) ?? 0) + 1);
+  saw(sight: Sight, times = 1): void {
+    this.sights.set(sight, (this.sights.get(sight) ?? 0) + times);
   }
 
   /** What a client at `position` must show of the chat, but for the messages; undefined when no log was ever there. */
@@ -175,7 +197,12 @@ export class Audit {
       },
       archiveTree: async (request) => {
         const result = await store.archiveTree(request);
-        if (result.outcome === 'archived' && result.changed.length > 1) this.saw('tree');
+        if (result.outcome !== 'archived') return result;
+        if (result.changed.length > 1) this.saw('tree');
+        for (const { chat, epoch, node } of result.taken) {
+          this.#epochs.set(chat, epoch);
+          this.taken.add(`${chat} ${node}`);
+        }
         return result;
       },
     });
@@ -199,8 +226,17 @@ export class Audit {
       onAppend(this, event);
       return position;
     };
+    // eslint-disable-next-line typescript/unbound-method -- it is called with its log as `this`
+    const { take } = StreamLog.prototype;
+    const { slowReaders } = this;
+    // What a mirror takes over is there for its readers from then on.
+    StreamLog.prototype.take = function watched(this: StreamLog, frame: CopiedFrame): boolean {
+      slowReaders.onAppend(this.chat, frame.position);
+      return take.call(this, frame);
+    };
     return () => {
       StreamLog.prototype.append = append;
+      StreamLog.prototype.take = take;
     };
   }
 
@@ -242,28 +278,28 @@ export class Audit {
   }
 
   /** Nobody does anything with a credential that is over. */
-  #checkCredential(principal: Principal, what: string): void {
+  #checkCredential(principal: Principal, what: string, clock: Clock): void {
     const expiresAtMs = this.#expiries.get(principal) ?? Infinity;
-    if (this.#clock.nowMs() >= expiresAtMs) {
+    if (clock.nowMs() >= expiresAtMs) {
       this.fail('credential', `${principal.owner} did ${what} with a credential that has expired`);
     }
   }
 
-  /** Acknowledged means durable, and a retry hears the same bytes (P3). */
-  host(host: ChatHost): ChatHost {
+  /** Acknowledged means durable, and a retry hears the same bytes (P3). `clock`: of the node. */
+  host(host: ChatHost, clock: Clock): ChatHost {
     return {
       attach: (principal, chat, ...rest) => {
-        this.#checkCredential(principal, 'attach');
+        this.#checkCredential(principal, 'attach', clock);
         return host.attach(principal, chat, ...rest);
       },
       query: async (principal, name, args) => {
-        this.#checkCredential(principal, name);
+        this.#checkCredential(principal, name, clock);
         const result = await host.query(principal, name, args);
         this.slowReaders.onReply(result.ok ? result.result : result.error);
         return result;
       },
       command: async (principal, request) => {
-        this.#checkCredential(principal, request.name);
+        this.#checkCredential(principal, request.name, clock);
         const reply = await host.command(principal, request);
         this.slowReaders.onReply(reply.body);
         this.#checkReply(principal.owner, request, reply);
@@ -347,6 +383,7 @@ export function override(store: ChatStore, calls: Partial<ChatStore>): ChatStore
     feedTops: (...args) => store.feedTops(...args),
     findCommand: (...args) => store.findCommand(...args),
     due: (...args) => store.due(...args),
+    overtaken: (...args) => store.overtaken(...args),
     ...calls,
   };
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { MortalClock, SimClock } from './clock.ts';
+import { SimClock } from './clock.ts';
+import { MachineClock } from './machine-clock.ts';
 import { SimRandom } from './random.ts';
 
 describe('simulated time', () => {
@@ -39,14 +40,54 @@ describe('simulated time', () => {
     expect(seen).toEqual(['after fifty turns', 'the next timer']);
   });
 
-  test('[sim] a dead part of the clock fires nothing any more', async () => {
+  test('[sim] what waits on a machine dies with it', async () => {
     const clock = new SimClock(0);
-    const mortal = new MortalClock(clock);
+    const machine = new MachineClock(clock);
     const fired: string[] = [];
-    mortal.after(5, () => fired.push('of the dead'));
-    mortal.kill();
-    mortal.after(1, () => fired.push('of the dead'));
+    machine.after(5, () => fired.push('of the dead'));
+    machine.kill();
+    machine.after(1, () => fired.push('of the dead'));
+    machine.run(() => fired.push('of the dead'));
     await clock.runFor(10);
     expect(fired).toEqual([]);
+  });
+
+  test('[sim] a machine that stands still does everything later, in its order, also when it is stopped again', async () => {
+    const clock = new SimClock(0);
+    const machine = new MachineClock(clock);
+    const done: string[] = [];
+    const note = (what: string) => (): void => void done.push(`${what} at ${clock.nowMs()}`);
+    machine.after(5, note('timer'));
+    const cancel = machine.after(6, note('taken back'));
+    machine.stop(20);
+    clock.after(7, () => machine.run(note('message')));
+    clock.after(8, cancel);
+    clock.after(10, () => machine.stop(30));
+    clock.after(40, () => machine.run(note('last')));
+    await clock.runFor(100);
+    expect(done).toEqual(['timer at 40', 'message at 40', 'last at 40']);
+    expect(machine.isStopped).toBe(false);
+    expect(machine.runsSinceMs).toBe(40);
+    machine.run(note('at once'));
+    expect(done.at(-1)).toBe('at once at 100');
+  });
+
+  test('[sim] a clock that runs wrong never fires before it says so itself', async () => {
+    const random = new SimRandom(1);
+    for (const rate of [0.97, 0.999, 1, 1.003, 1.04]) {
+      const clock = new SimClock(1_000);
+      const machine = new MachineClock(clock, { rate, aheadMs: -70 });
+      expect(machine.nowMs()).toBe(930);
+      let early = 0;
+      for (let i = 0; i < 300; i++) {
+        const delayMs = random.int(0, 5_000);
+        const dueMs = machine.nowMs() + delayMs;
+        machine.after(delayMs, () => (early += machine.nowMs() < dueMs ? 1 : 0));
+        await clock.runFor(random.int(0, 20));
+      }
+      await clock.runFor(10_000);
+      expect(early).toBe(0);
+      expect(machine.nowMs() - 930).toBeCloseTo((clock.nowMs() - 1_000) * rate, -1);
+    }
   });
 });

@@ -11,6 +11,7 @@ type Timer = { readonly atMs: number; readonly order: number; task: (() => void)
  * `SystemClock` makes of a machine whose clock is set back has its tests in `gateway/system-ports.test.ts`.
  */
 export class SimClock implements Clock {
+  readonly startMs: number;
   /** Time as the timers count it. */
   #nowMs: number;
   /** How far the wall clock has jumped ahead of it. */
@@ -21,6 +22,7 @@ export class SimClock implements Clock {
   readonly #heap: Timer[] = [];
 
   constructor(startMs: number) {
+    this.startMs = startMs;
     this.#nowMs = startMs;
   }
 
@@ -139,31 +141,6 @@ export class SimClock implements Clock {
       at = child;
     }
     heap[at] = timer;
-  }
-}
-
-/** A part of a simulated clock that dies with its node: a dead one fires nothing any more and arms nothing. */
-export class MortalClock implements Clock {
-  readonly #clock: Clock;
-  #isDead = false;
-
-  constructor(clock: Clock) {
-    this.#clock = clock;
-  }
-
-  kill(): void {
-    this.#isDead = true;
-  }
-
-  nowMs(): number {
-    return this.#clock.nowMs();
-  }
-
-  after(delayMs: number, task: () => void): () => void {
-    if (this.#isDead) return () => undefined;
-    return this.#clock.after(delayMs, () => {
-      if (!this.#isDead) task();
-    });
   }
 }
 

@@ -54,6 +54,7 @@ export class Device {
   /** The frame that the client handles just now. */
   #handling: ServerFrame | null = null;
   isOpen = true;
+  #isGone = false;
   #wasLive = false;
 
   constructor(options: DeviceOptions) {
@@ -124,8 +125,15 @@ export class Device {
   }
 
   open(): void {
+    if (this.#isGone) return;
     this.isOpen = true;
     this.client.connect();
+  }
+
+  /** Never to come back. */
+  goAway(): void {
+    this.#isGone = true;
+    this.close();
   }
 
   close(): void {

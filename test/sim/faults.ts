@@ -45,23 +45,56 @@ const RATES_MAX = {
   modelIgnoresAbort: 0.7,
 } as const;
 
+/** What befalls several nodes besides. */
+const CLUSTER_RATES_MAX = {
+  /** A message between nodes takes long, never arrives, arrives twice, or is overtaken by later ones. */
+  busSlow: 0.03,
+  busLost: 0.03,
+  busTwice: 0.03,
+  busReordered: 0.03,
+  /** A lease was renewed, and the answer was lost. */
+  renewalLost: 0.05,
+  /** A machine whose clock runs fast or slow, or is wrong, each by no more than an NTP client lets pass. */
+  clockDrift: 0.7,
+  clockSkew: 0.7,
+  /** A node that speaks the next version, too. */
+  newerVersion: 0.5,
+} as const;
+
 /** Faults that the plan of a run brings about instead of chance. */
-const PLANNED = ['crash', 'zombie', 'drain', 'storeOutage', 'clockJump', 'sleep', 'deafReader'] as const;
+const PLANNED = ['crash', 'drain', 'storeOutage', 'clockJump', 'sleep', 'deafReader'] as const;
+const PLANNED_ALONE = ['zombie'] as const;
+/** One stands still; one or all are cut off from the bus, one from another, one from the database, one from its clients. */
+const PLANNED_CLUSTER = ['stopTheWorld', 'busCut', 'busAway', 'partition', 'databaseCut', 'clientsCut'] as const;
 
-export type ChanceFault = keyof typeof RATES_MAX;
-export type Fault = ChanceFault | (typeof PLANNED)[number];
+/** One node at most, or several that share the database. */
+export type Shape = 'alone' | 'cluster';
 
-export const FAULTS: readonly Fault[] = [...(Object.keys(RATES_MAX) as ChanceFault[]), ...PLANNED];
+export type ChanceFault = keyof typeof RATES_MAX | keyof typeof CLUSTER_RATES_MAX;
+export type Fault =
+  | ChanceFault
+  | (typeof PLANNED)[number]
+  | (typeof PLANNED_ALONE)[number]
+  | (typeof PLANNED_CLUSTER)[number];
+
+const EVERYWHERE = Object.keys(RATES_MAX) as ChanceFault[];
+
+export const FAULTS: Readonly<Record<Shape, readonly Fault[]>> = {
+  alone: [...EVERYWHERE, ...PLANNED, ...PLANNED_ALONE],
+  cluster: [...EVERYWHERE, ...(Object.keys(CLUSTER_RATES_MAX) as ChanceFault[]), ...PLANNED, ...PLANNED_CLUSTER],
+};
 
 export class Faults {
-  readonly counts = new Map<Fault, number>(FAULTS.map((fault) => [fault, 0]));
+  readonly counts: Map<Fault, number>;
   readonly #random: SimRandom;
   readonly #rates = new Map<ChanceFault, number>();
   #isOn = true;
 
-  constructor(random: SimRandom) {
+  constructor(random: SimRandom, shape: Shape) {
     this.#random = random;
-    for (const [fault, max] of Object.entries(RATES_MAX) as [ChanceFault, number][]) {
+    this.counts = new Map(FAULTS[shape].map((fault) => [fault, 0]));
+    const ratesMax = { ...RATES_MAX, ...(shape === 'cluster' ? CLUSTER_RATES_MAX : {}) };
+    for (const [fault, max] of Object.entries(ratesMax) as [ChanceFault, number][]) {
       // Each fault is absent from about half of the seeds: what only shows without it shows there.
       this.#rates.set(fault, random.chance(0.5) ? max * random.fraction() : 0);
     }

@@ -1,6 +1,7 @@
 // Delays and failures around the store of one node. What was handed over is the database's: it goes on when the node
 // dies, and only the answers are lost.
 
+import type { ActorEpoch } from '../../actors/actor-ports.ts';
 import type {
   Activation,
   ActivationResult,
@@ -20,16 +21,22 @@ import type { PageRange } from '../../actors/history-ports.ts';
 import type { ChatId, CommandId, Epoch, OwnerId } from '../../protocol/ids.ts';
 import type { Position } from '../../protocol/position.ts';
 import { formatPosition } from '../../protocol/position.ts';
+import type { LeaseNodes } from '../../gateway/node-lease.ts';
+import type { NodesBeat } from '../../storage/nodes.ts';
 import { describeIntent, short } from './describe.ts';
 import type { Faults } from './faults.ts';
+import type { MachineClock } from './machine-clock.ts';
 import type { SimRandom } from './random.ts';
 
-/** The database as a whole, for every node. */
-export type Database = { outageUntilMs: number };
+/** The database as a node reaches it. */
+export type Database = { readonly isAway: boolean };
 
 export type FaultyStoreOptions = {
   readonly store: ChatStore;
+  /** Of the way there. */
   readonly clock: Clock;
+  /** Of the node: an answer waits until it takes it. */
+  readonly machine: MachineClock;
   readonly random: SimRandom;
   readonly faults: Faults;
   readonly database: Database;
@@ -205,7 +212,32 @@ export class FaultyStore implements ChatStore {
     );
   }
 
-  #read<T>(describe: () => string, apply: () => Promise<Read<T>>): Promise<Read<T>> {
+  overtaken(actors: readonly ActorEpoch[]): ReturnType<ChatStore['overtaken']> {
+    return this.#read(
+      () => 'overtaken',
+      () => this.#options.store.overtaken(actors),
+    );
+  }
+
+  /** What the lease of the node asks, on the same way; it asks too often to be traced. */
+  lease(nodes: LeaseNodes): LeaseNodes {
+    const { faults } = this.#options;
+    return {
+      ttlMs: nodes.ttlMs,
+      register: (id) => this.#read(null, () => nodes.register(id)),
+      beat: (mark) =>
+        this.#call<Read<NodesBeat>>(null, {
+          apply: () => nodes.beat(mark),
+          refuse: () => UNAVAILABLE,
+          lose: () => (faults.strikes('renewalLost') ? UNAVAILABLE : null),
+        }),
+      retire: () => this.#read(null, () => nodes.retire()),
+      markExpiredDead: () => this.#read(null, () => nodes.markExpiredDead()),
+      otherLiveNodes: () => this.#read(null, () => nodes.otherLiveNodes()),
+    };
+  }
+
+  #read<T>(describe: (() => string) | null, apply: () => Promise<Read<T>>): Promise<Read<T>> {
     const { faults } = this.#options;
     if (faults.strikes('storeReadUnavailable')) return this.#answer(UNAVAILABLE);
     return this.#call<Read<T>>(describe, { apply, refuse: () => UNAVAILABLE, lose: () => null });
@@ -227,20 +259,21 @@ export class FaultyStore implements ChatStore {
   }
 
   /** One round to the database. `lose` gives what the caller hears in place of the answer, or null. */
-  async #call<T>(describe: () => string, call: Call<T>): Promise<T> {
-    const { clock, faults, database } = this.#options;
+  async #call<T>(describe: (() => string) | null, call: Call<T>): Promise<T> {
+    const { faults, database } = this.#options;
     if (this.#isDead) return never();
     await this.#travel();
-    if (clock.nowMs() < database.outageUntilMs || faults.strikes('storeUnavailable'))
-      return this.#answer(call.refuse());
-    this.#options.onCall(describe);
+    if (database.isAway || faults.strikes('storeUnavailable')) return this.#answer(call.refuse());
+    if (describe !== null) this.#options.onCall(describe);
     const answer = await call.apply();
     return this.#answer(call.lose() ?? answer);
   }
 
   async #answer<T>(answer: T): Promise<T> {
     await this.#travel();
-    return this.#isDead ? never() : answer;
+    return new Promise((resolve) => {
+      if (!this.#isDead) this.#options.machine.run(() => resolve(answer));
+    });
   }
 
   #travel(): Promise<void> {

@@ -5,7 +5,7 @@ import { availableParallelism } from 'node:os';
 import process from 'node:process';
 import { Worker } from 'node:worker_threads';
 import { HELP, parseOptions, type SimOptions } from './options.ts';
-import { PLANTS } from './plants.ts';
+import { planted } from './plants.ts';
 import { formatTotals, formatViolation, sumUp } from './report.ts';
 import { run, type RunResult } from './run.ts';
 import type { Share } from './worker.ts';
@@ -25,24 +25,24 @@ async function main(): Promise<number> {
   const { options } = parsed;
   const startMs = performance.now();
   const results = options.isVerbose ? [await runAloud(options)] : await runShared(options);
-  const totals = sumUp(results);
-  for (const { seed, violation } of totals.red) console.log(formatViolation(seed, violation, options.plant));
+  const totals = sumUp(results, options.shape);
+  for (const { seed, violation } of totals.red) console.log(formatViolation(seed, violation, options));
   console.log(formatTotals(totals, performance.now() - startMs));
   if (options.json !== null) writeFileSync(options.json, `${JSON.stringify(totals, null, 2)}\n`);
   return totals.red.length === 0 ? EXIT.green : EXIT.red;
 }
 
-function runAloud({ from, plant }: SimOptions): Promise<RunResult> {
-  return run({ seed: from, plant: plant === null ? {} : PLANTS[plant](), print: (line) => console.log(line) });
+function runAloud({ from, shape, plant }: SimOptions): Promise<RunResult> {
+  return run({ seed: from, shape, plant: planted(plant), print: (line) => console.log(line) });
 }
 
 /** Shares the seeds among workers; with a plant the first red seed is enough. */
-async function runShared({ seeds, from, plant, workers }: SimOptions): Promise<readonly RunResult[]> {
+async function runShared({ seeds, from, shape, plant, workers }: SimOptions): Promise<readonly RunResult[]> {
   const count = Math.min(workers ?? availableParallelism(), seeds);
   const results: RunResult[] = [];
   const threads: Worker[] = [];
   const ends = Array.from({ length: count }, (_, i) => {
-    const share: Share = { from: from + i, step: count, end: from + seeds, plant };
+    const share: Share = { from: from + i, step: count, end: from + seeds, shape, plant };
     const thread = new Worker(new URL('./worker.ts', import.meta.url), { workerData: share });
     threads.push(thread);
     return new Promise<void>((resolve, reject) => {

@@ -1,15 +1,15 @@
 // What the in-memory store reads: the queries of `storage/`, over values.
 
+import type { ActorEpoch } from '../../actors/actor-ports.ts';
+import type { CommandRow, LedgerItem, ListRequest, NewMessage, Principal } from '../../actors/ports.ts';
 import type {
+  ChatChanges,
   ChatList,
-  CommandRow,
   FeedPage,
-  LedgerItem,
-  ListRequest,
-  NewMessage,
-  Principal,
-} from '../../actors/ports.ts';
-import type { ChatChanges, FoundMessage, MessagePage, PageRange } from '../../actors/history-ports.ts';
+  FoundMessage,
+  MessagePage,
+  PageRange,
+} from '../../actors/history-ports.ts';
 import type { ChatSummary, Message } from '../../protocol/content.ts';
 import type { ChatId, CommandId, OwnerId } from '../../protocol/ids.ts';
 import { LIMITS } from '../../protocol/limits.ts';
@@ -150,6 +150,10 @@ export function findCommand(
       ? rows.some((row) => row.chat.owner === principal && row.createCommand === id)
       : rows.some((row) => row.chat.id === chat && [...row.messages, ...row.queue].some((item) => item.id === id));
   return left ? 'applied' : null;
+}
+
+export function overtaken(tables: MemoryTables, actors: readonly ActorEpoch[]): readonly ChatId[] {
+  return actors.filter(({ chat, epoch }) => (tables.chats.get(chat)?.epoch ?? epoch) !== epoch).map(({ chat }) => chat);
 }
 
 export function due(tables: MemoryTables, nowMs: number, limit: number): readonly ChatId[] {

@@ -1,6 +1,7 @@
 // The store in memory: what `storage/` does on Postgres, without a database. Each call is one transaction and answers at
 // once; delays and failures are laid around it by `faulty-store.ts`. One contract suite runs on this store and on the real ones.
 
+import type { ActorEpoch } from '../../actors/actor-ports.ts';
 import type {
   Activation,
   ActivationResult,
@@ -15,6 +16,7 @@ import type {
   Read,
 } from '../../actors/ports.ts';
 import type { PageRange } from '../../actors/history-ports.ts';
+import { must } from '../../protocol/assert.ts';
 import type { ChatId, CommandId, Epoch, NodeId, OwnerId } from '../../protocol/ids.ts';
 import type { Position } from '../../protocol/position.ts';
 import { fork } from './memory-fork.ts';
@@ -25,15 +27,16 @@ import * as writes from './memory-writes.ts';
 /** The store as one incarnation of a node sees it; all of them share the tables. */
 export class MemoryStore implements ChatStore {
   readonly tables: MemoryTables;
-  readonly node: NodeId;
+  /** Null before it has registered. */
+  node: NodeId | null;
 
-  constructor(tables: MemoryTables, node: NodeId) {
+  constructor(tables: MemoryTables, node: NodeId | null) {
     this.tables = tables;
     this.node = node;
   }
 
   activate(activations: readonly Activation[], commandsMax: number): Promise<readonly ActivationResult[]> {
-    const taking = { node: this.node, commandsMax };
+    const taking = { node: must(this.node, 'a node registers before it takes chats'), commandsMax };
     return Promise.resolve(activations.map((activation) => writes.activate(this.tables, activation, taking)));
   }
 
@@ -107,6 +110,10 @@ export class MemoryStore implements ChatStore {
 
   due(nowMs: number, limit: number): ReturnType<ChatStore['due']> {
     return read(reads.due(this.tables, nowMs, limit));
+  }
+
+  overtaken(actors: readonly ActorEpoch[]): ReturnType<ChatStore['overtaken']> {
+    return read(reads.overtaken(this.tables, actors));
   }
 }
 

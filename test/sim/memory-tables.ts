@@ -57,6 +57,8 @@ export class MemoryTables {
   readonly attempts = new Map<string, AttemptRow>();
   readonly commands = new Map<string, StoredCommand>();
   readonly feeds = new Map<OwnerId, number>();
+  /** When the leases of nodes expire that nobody has marked dead, in Unix milliseconds of the database's clock. */
+  readonly leases = new Map<NodeId, number>();
   readonly deadNodes = new Set<NodeId>();
 }
 

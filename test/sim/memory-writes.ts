@@ -1,5 +1,6 @@
 // What the in-memory store does in one transaction: checks first, then all of it or nothing of it.
 
+import type { TakenChat } from '../../actors/actor-ports.ts';
 import type { Rewind } from '../../actors/history-ports.ts';
 import type {
   Activation,
@@ -262,16 +263,22 @@ export function archiveTree(tables: MemoryTables, request: ArchiveRequest): Arch
   if (archived && running.length > 0) return { outcome: 'running', chats: running.map((row) => row.chat.id) };
   const differing = tree.filter((row) => row.chat.archived !== archived);
   saveCommand(tables, chat, command);
-  if (differing.length === 0) return { outcome: 'archived', changed: [] };
+  if (differing.length === 0) return { outcome: 'archived', changed: [], taken: [] };
+  const taken: TakenChat[] = [];
   const changed = tree.filter((row) => row === named || row.chat.archived !== archived);
   for (const row of changed) {
     row.chat = { ...row.chat, archived };
     // It changes without an event: nobody may go on from its last position.
     row.sealed = null;
+    if (row.ownerNode !== null && row.ownerNode !== named.ownerNode) {
+      row.epoch = (row.epoch + 1) as Epoch;
+      taken.push({ chat: row.chat.id, node: row.ownerNode, epoch: row.epoch });
+      row.ownerNode = null;
+    }
     feed(tables, row);
   }
   named.chat = { ...named.chat, updated_at: atMs };
-  return { outcome: 'archived', changed: changed.map((row) => row.chat.id) };
+  return { outcome: 'archived', changed: changed.map((row) => row.chat.id), taken };
 }
 
 function treeOf(tables: MemoryTables, root: ChatId): ChatRow[] {

@@ -17,9 +17,11 @@ export type ServerEnd = {
   closed(): void;
 };
 
-/** Who takes connections; null while nobody does. */
+/** Who takes connections. */
 export type Server = {
   accept(socket: ClientSocket): ServerEnd;
+  /** Since when nothing but the network has kept it from sending what there is; by the clock of the network. */
+  readonly sendsSinceMs: number;
 };
 
 /** Sees what a client sends, and when it has handled a message. */
@@ -40,7 +42,7 @@ export type NetworkOptions = {
   readonly onMessage: (message: Message & { readonly name: string }) => void;
   /** A client has noticed that its connection is dead, so long after it died. */
   readonly onNoticed: (name: string, afterMs: number) => void;
-  /** The node has sent a message; `sinceMs`: from when on nothing on the client's side has held it up. */
+  /** The node has sent a message; `sinceMs`: from when on nothing at either side has held it up. */
   readonly onSent: (sent: Sent) => void;
 };
 
@@ -56,14 +58,15 @@ export type Tamper = (bytes: Uint8Array) => Uint8Array;
 
 const ABNORMAL = 1006;
 /** After this the server's side of a dead connection is given up. */
-const DEAD_MS = 40_000;
+export const DEAD_MS = 40_000;
 /** What the kernel takes before `bufferedBytes` grows. */
 const KERNEL_BYTES = 512;
 /** A connection that was ended and whose client does not read is cut after this, with what it had buffered. */
 const END_MS = 60_000;
 
 export class Network {
-  server: Server | null = null;
+  /** Whoever takes connections just now; a client does not choose. */
+  readonly servers = new Set<Server>();
   readonly options: NetworkOptions;
   readonly links = new Set<Link>();
   /** Set by plants only. */
@@ -83,9 +86,14 @@ export class Network {
     };
   }
 
-  /** Every connection ends. `client`: the node has died, and nobody there hears of it. */
-  dropAll(told: 'both' | 'client' = 'client'): void {
-    for (const link of Array.from(this.links)) link.cut(told);
+  /** Every connection ends, or every one of a server. `client`: the node has died, and nobody there hears of it. */
+  dropAll(told: 'both' | 'client', server: Server | null = null): void {
+    for (const link of Array.from(this.links)) if (server === null || link.isTo(server)) link.cut(told);
+  }
+
+  pickServer(): Server | null {
+    const [first = null, ...others] = this.servers;
+    return first === null || others.length === 0 ? first : this.options.random.pick([first, ...others]);
   }
 }
 
@@ -132,7 +140,8 @@ export class Link {
   readonly #network: Network;
   readonly #client: SimWebSocket;
   readonly #observer: Observer;
-  #server: ServerEnd | null = null;
+  #server: Server | null = null;
+  #serverEnd: ServerEnd | null = null;
   #isUp = true;
   /** Since when nothing arrives any more; null while it does. */
   #frozenAtMs: number | null = null;
@@ -162,6 +171,10 @@ export class Link {
 
   get isUp(): boolean {
     return this.#isUp;
+  }
+
+  isTo(server: Server): boolean {
+    return this.#server === server;
   }
 
   /** What the node's side has been given and the kernel has not taken. */
@@ -207,7 +220,7 @@ export class Link {
     if (!this.#isUp) return;
     this.#observer.onSend(bytes);
     this.#lastUpMs = Math.max(this.#lastUpMs, this.#arrivalMs());
-    this.#deliver(this.#lastUpMs, { way: 'up', bytes }, () => this.#server?.receive(bytes));
+    this.#deliver(this.#lastUpMs, { way: 'up', bytes }, () => this.#serverEnd?.receive(bytes));
   }
 
   closedByClient(): void {
@@ -220,15 +233,17 @@ export class Link {
   }
 
   #open(): void {
-    const { server, options } = this.#network;
+    const { options } = this.#network;
     if (!this.#isUp) return;
+    const server = this.#network.pickServer();
     if (server === null || options.faults.strikes('connectFails')) {
       this.#leave();
       for (const listener of this.#client.listeners.error) listener({});
       this.#tellClient(ABNORMAL, '');
       return;
     }
-    this.#server = server.accept({
+    this.#server = server;
+    this.#serverEnd = server.accept({
       send: (bytes) => this.#fromServer(bytes.slice()),
       bufferedBytes: () => this.bufferedBytes,
       end: (code, reason) => this.#endByServer(code, reason),
@@ -244,7 +259,8 @@ export class Link {
     this.#lastDownMs = Math.max(fastMs, Math.max(this.#lastDownMs, clock.nowMs()) + takesMs);
     const isBuffered = takesMs > 0 || this.#unread !== null;
     if (isBuffered) this.#buffered += bytes.length;
-    this.#network.options.onSent({ link: this, name: this.#observer.name, bytes, sinceMs: this.#sinceMs });
+    const sinceMs = Math.max(this.#sinceMs, this.#server?.sendsSinceMs ?? 0);
+    this.#network.options.onSent({ link: this, name: this.#observer.name, bytes, sinceMs });
     const arrivesMs = this.#lastDownMs;
     clock.after(arrivesMs - clock.nowMs(), () => {
       this.#read(() => {
@@ -270,7 +286,7 @@ export class Link {
 
   #unbuffer(bytes: number): void {
     this.#buffered -= bytes;
-    if (this.#isUp && this.#frozenAtMs === null) this.#server?.drained();
+    if (this.#isUp && this.#frozenAtMs === null) this.#serverEnd?.drained();
   }
 
   #endByServer(code: number, reason: string): void {
@@ -324,6 +340,6 @@ export class Link {
   #tellServer(): void {
     if (this.#serverTold) return;
     this.#serverTold = true;
-    this.#server?.closed();
+    this.#serverEnd?.closed();
   }
 }

@@ -5,27 +5,32 @@ import type { ChatHost } from '../../actors/host/api.ts';
 import { builtinTools } from '../support/tools.ts';
 import { NO_TRACER } from '../../actors/tracing.ts';
 import { NodeChatHost } from '../../actors/host/chat-host.ts';
+import type { HostDeps } from '../../actors/host/host-deps.ts';
 import { HOST_DEFAULTS } from '../../actors/host/settings.ts';
 import { CHAT_DEFAULTS, type ChatSettings } from '../../actors/chat/settings.ts';
+import type { Cluster } from '../../actors/cluster/cluster.ts';
 import type { ChatStore, Clock, Log } from '../../actors/ports.ts';
 import type { Authenticate } from '../../gateway/authentication.ts';
+import type { ClusterNode } from '../../gateway/cluster.ts';
 import { GatewayCounts } from '../../gateway/counts.ts';
 import { Feeds } from '../../gateway/feeds.ts';
 import { Flusher } from '../../gateway/flush.ts';
 import { HeartbeatWheel } from '../../gateway/heartbeat-wheel.ts';
 import type { SessionLimits } from '../../gateway/limits.ts';
 import type { Logger } from '../../gateway/logger.ts';
+import type { NodeLease } from '../../gateway/node-lease.ts';
 import type { SessionContext } from '../../gateway/session-context.ts';
 import { SessionRegistry } from '../../gateway/session-registry.ts';
 import { Session } from '../../gateway/session.ts';
 import { SessionRates } from '../../gateway/requests.ts';
 import { Owners } from '../../gateway/shares.ts';
 import type { ClientSocket } from '../../gateway/socket.ts';
+import { must } from '../../protocol/assert.ts';
 import type { NodeId, OwnerId } from '../../protocol/ids.ts';
 import { LIMITS } from '../../protocol/limits.ts';
-import { MortalClock } from './clock.ts';
-import { FaultyStore, type Database } from './faulty-store.ts';
+import type { FaultyStore } from './faulty-store.ts';
 import type { Faults } from './faults.ts';
+import type { MachineClock } from './machine-clock.ts';
 import { simModels, type Provider } from './model.ts';
 import type { Server, ServerEnd } from './network.ts';
 import type { SimRandom } from './random.ts';
@@ -37,27 +42,33 @@ export type Wrapping = {
   /** Between the node and its store. */
   readonly store: (store: ChatStore, clock: Clock) => ChatStore;
   /** Between the sessions and the host. */
-  readonly host: (host: ChatHost) => ChatHost;
+  readonly host: (host: ChatHost, clock: Clock) => ChatHost;
   readonly authenticate: (authenticate: Authenticate) => Authenticate;
   /** Between a session and its connection. */
   readonly socket: (socket: ClientSocket) => ClientSocket;
   readonly limits: (limits: SessionLimits) => SessionLimits;
 };
 
-export type NodeOptions = {
-  readonly id: NodeId;
-  readonly clock: Clock;
-  readonly random: SimRandom;
+/** What the nodes of a run have in common. */
+export type NodeSurroundings = {
   readonly faults: Faults;
   readonly provider: Provider;
-  readonly database: Database;
-  readonly store: ChatStore;
   readonly settings: NodeSettings;
   readonly wrapping: Wrapping;
-  readonly onStoreCall: (describe: () => string) => void;
   readonly onSessionClosed: (reason: unknown) => void;
   /** Something was logged as an error: a bug of ours. */
   readonly onError: (message: string, fields: unknown) => void;
+};
+
+export type NodeOptions = NodeSurroundings & {
+  readonly id: NodeId;
+  readonly machine: MachineClock;
+  readonly random: SimRandom;
+  readonly faulty: FaultyStore;
+  /** `faulty` with what is laid around it. */
+  readonly store: ChatStore;
+  /** Its place among others, and the lease of it; null when it stands alone. */
+  readonly among: { readonly node: ClusterNode; readonly lease: NodeLease } | null;
 };
 
 export type NodeSettings = {
@@ -101,90 +112,100 @@ export function drawSettings(random: SimRandom): NodeSettings {
   };
 }
 
+const DRAIN_SPREAD_MS = 1_000;
+const LOOK_MS = 50;
+
 export class SimNode implements Server {
   readonly id: NodeId;
   readonly host: NodeChatHost;
-  readonly #clock: MortalClock;
-  readonly #store: FaultyStore;
+  /** Null when it stands alone. */
+  readonly cluster: Cluster | null;
+  readonly #options: NodeOptions;
   readonly #context: SessionContext;
-  readonly #random: SimRandom;
-  readonly #wrapping: Wrapping;
   /** Connections that are open. */
   readonly #open = new Set<{ readonly session: Session; readonly socket: ClientSocket }>();
+  /** When it was renewed last behind its own deadline: what there was until then it withheld. */
+  heldSinceMs = 0;
 
   constructor(options: NodeOptions) {
-    const { id, clock, random, faults, provider, database, settings, wrapping, onStoreCall } = options;
+    const { id, machine: clock, random, faults, provider, settings, wrapping, store, among } = options;
     this.id = id;
-    this.#random = random;
-    this.#wrapping = wrapping;
-    this.#clock = new MortalClock(clock);
-    this.#store = new FaultyStore({
-      store: wrapping.database(options.store),
-      clock,
-      random: random.fork(),
-      faults,
-      database,
-      onCall: onStoreCall,
-    });
+    this.#options = options;
     const log = simLog(options.onError);
-    const nodeStore = wrapping.store(this.#store, this.#clock);
     const feeds = new Feeds({
-      store: nodeStore,
-      clock: this.#clock,
+      store,
+      clock,
       objection: () => Promise.resolve(null),
       onFault: (error) => options.onError('a feed could not be read', { error }),
     });
+    const onFed = (owner: string): void => feeds.moved(owner);
+    const hostRandom = random.fork();
+    const tools = builtinTools({ clock, random: random.fork(), log });
+    const models = simModels({ clock, random: random.fork(), faults, provider });
+    const { passivateAfterMs, residentMax } = settings;
     this.host = new NodeChatHost({
       tracer: NO_TRACER,
-      clock: this.#clock,
-      random: random.fork(),
-      store: nodeStore,
-      tools: builtinTools({ clock: this.#clock, random: random.fork(), log }),
-      models: simModels({ clock: this.#clock, random: random.fork(), faults, provider }),
+      clock,
+      random: hostRandom,
+      store,
+      tools,
+      models,
       settings: settings.chat,
       log,
-      onFed: (owner) => feeds.moved(owner),
-      host: {
-        ...HOST_DEFAULTS,
-        drainMs: 2_000,
-        passivateAfterMs: settings.passivateAfterMs,
-        residentMax: settings.residentMax,
-      },
+      host: { ...HOST_DEFAULTS, drainMs: 2_000, passivateAfterMs, residentMax },
+      onFed,
+      ...(among === null ? {} : forHost(among.node, onFed)),
     });
+    const logger = simLogger(options);
+    const onRevoked = (): void => undefined;
+    this.cluster = among?.node.join({ host: this.host, models, lease: among.lease, logger, onFed, onRevoked }) ?? null;
     this.#context = {
       node: id,
-      host: wrapping.host(this.host),
+      host: wrapping.host(this.cluster?.host ?? this.host, clock),
       feeds,
-      clock: this.#clock,
+      clock,
       random: random.fork(),
-      authenticate: wrapping.authenticate(simAuthenticate(this.#clock)),
+      authenticate: wrapping.authenticate(simAuthenticate(clock)),
       registry: new SessionRegistry(new Owners(settings.sessions)),
       counts: new GatewayCounts(),
-      flusher: new Flusher((task) => void this.#clock.after(0, task)),
-      wheel: new HeartbeatWheel(this.#clock, LIMITS.heartbeatMs),
+      flusher: new Flusher((task) => void clock.after(0, task)),
+      wheel: new HeartbeatWheel(clock, LIMITS.heartbeatMs),
       heartbeatMs: LIMITS.heartbeatMs,
       limits: wrapping.limits(settings.sessions),
       rates: new SessionRates(settings.sessions),
-      logger: simLogger(options),
+      logger,
     };
   }
 
   start(): Promise<void> {
+    this.cluster?.start();
     return this.host.start();
   }
 
+  get sendsSinceMs(): number {
+    return Math.max(this.heldSinceMs, this.#options.machine.runsSinceMs);
+  }
+
+  /** The kernel takes a connection; the session begins when the machine runs. */
   accept(socket: ClientSocket): ServerEnd {
-    const id = Buffer.from(this.#random.bytes(8)).toString('hex');
-    const session = new Session(id, this.#wrapping.socket(socket), this.#context);
-    const open = { session, socket };
-    this.#open.add(open);
+    const { machine, random, wrapping } = this.#options;
+    const id = Buffer.from(random.bytes(8)).toString('hex');
+    let open: { readonly session: Session; readonly socket: ClientSocket } | null = null;
+    machine.run(() => {
+      open = { session: new Session(id, wrapping.socket(socket), this.#context), socket };
+      this.#open.add(open);
+    });
+    const act = (task: (session: Session) => void): void => {
+      machine.run(() => task(must(open, 'it began before').session));
+    };
     return {
-      receive: (bytes) => session.receive(bytes),
-      drained: () => session.drained(),
-      closed: () => {
-        this.#open.delete(open);
-        session.closed();
-      },
+      receive: (bytes) => act((session) => session.receive(bytes)),
+      drained: () => act((session) => session.drained()),
+      closed: () =>
+        act((session) => {
+          if (open !== null) this.#open.delete(open);
+          session.closed();
+        }),
     };
   }
 
@@ -199,16 +220,44 @@ export class SimNode implements Server {
   /** In order: clients are told, chats are given up or left to recovery. The node is to be killed afterwards. */
   async drain(): Promise<void> {
     const { registry, random, wheel } = this.#context;
-    registry.announceDrain(1_000, random);
+    const { among } = this.#options;
+    this.cluster?.drain();
+    registry.announceDrain(DRAIN_SPREAD_MS, random);
     await this.host.drain();
+    // Alone they can come back nowhere: the next node is to start soon.
+    if (among !== null) await this.#emptied();
     registry.closeAll('going_away');
     wheel.stop();
+    await among?.lease.release();
+    await among?.node.leave();
+  }
+
+  async #emptied(): Promise<void> {
+    const { machine } = this.#options;
+    const deadlineMs = machine.nowMs() + DRAIN_SPREAD_MS;
+    while (this.#context.registry.size > 0 && machine.nowMs() < deadlineMs) {
+      await new Promise<void>((resolve) => {
+        machine.after(LOOK_MS, resolve);
+      });
+    }
   }
 
   kill(): void {
-    this.#clock.kill();
-    this.#store.kill();
+    this.#options.machine.kill();
+    this.#options.faulty.kill();
   }
+}
+
+/** What `gateway/compose.ts` lays around the host of a node among others. */
+function forHost(node: ClusterNode, onFed: (owner: string) => void): Partial<HostDeps> {
+  return {
+    ...node.forHost,
+    store: node.store,
+    onFed: (owner) => {
+      onFed(owner);
+      node.fed(owner);
+    },
+  };
 }
 
 /** A credential of the simulation: who, in which role, until when. */
@@ -238,7 +287,7 @@ function simLog(onError: NodeOptions['onError']): Log {
   return log;
 }
 
-function simLogger({ onError, onSessionClosed }: NodeOptions): Logger {
+export function simLogger({ onError, onSessionClosed }: Pick<NodeSurroundings, 'onError' | 'onSessionClosed'>): Logger {
   const logger: Logger = {
     error: onError,
     warn: () => undefined,

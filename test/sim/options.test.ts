@@ -8,14 +8,18 @@ function fault(...args: string[]): string {
 
 describe('options of the simulation', () => {
   test('[sim] without options it plays some seeds from the first', () => {
-    const options = { seeds: DEFAULT_SEEDS, from: 1, isVerbose: false, plant: null, json: null, workers: null };
-    expect(parseOptions([])).toEqual({ outcome: 'options', options });
+    const common = { from: 1, isVerbose: false, plant: null, json: null, workers: null };
+    const alone = { ...common, seeds: DEFAULT_SEEDS.alone, shape: 'alone' };
+    expect(parseOptions([])).toEqual({ outcome: 'options', options: alone });
+    const cluster = { ...common, seeds: DEFAULT_SEEDS.cluster, shape: 'cluster' };
+    expect(parseOptions(['--cluster'])).toEqual({ outcome: 'options', options: cluster });
   });
 
   test('[sim] one seed is played aloud, with or without a plant', () => {
     expect(parseOptions(['--seed', '7', '--plant', 'dropDelta'])).toMatchObject({
-      options: { seeds: 1, from: 7, isVerbose: true, plant: 'dropDelta' },
+      options: { seeds: 1, from: 7, isVerbose: true, plant: 'dropDelta', shape: 'alone' },
     });
+    expect(parseOptions(['--plant', 'holesPass'])).toMatchObject({ options: { plant: 'holesPass', shape: 'cluster' } });
   });
 
   test('[sim] what is not understood is refused in one sentence', () => {

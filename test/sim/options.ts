@@ -1,11 +1,13 @@
 // The options of `npm run sim`.
 
 import { parseArgs } from 'node:util';
+import type { Shape } from './faults.ts';
 import { PLANT_NAMES, type PlantName } from './plants.ts';
 
 export type SimOptions = {
   readonly seeds: number;
   readonly from: number;
+  readonly shape: Shape;
   /** One run, with its whole trace. */
   readonly isVerbose: boolean;
   readonly plant: PlantName | null;
@@ -19,15 +21,17 @@ export type ParsedOptions =
   | { readonly outcome: 'help' }
   | { readonly outcome: 'fault'; readonly fault: string };
 
-export const DEFAULT_SEEDS = 2_000;
+export const DEFAULT_SEEDS: Readonly<Record<Shape, number>> = { alone: 2_000, cluster: 10_000 };
 
 export const HELP = `Plays whole runs of Parley in one process, on simulated time, network, database and model.
 
-  npm run sim                         ${DEFAULT_SEEDS} seeds
+  npm run sim                         ${DEFAULT_SEEDS.alone} seeds of one node
+  npm run sim -- --cluster            ${DEFAULT_SEEDS.cluster} seeds of two to four nodes on a bus; goes with all of the following
   npm run sim -- --seeds N --from S   seeds S to S + N - 1 (S: 1 when absent)
   npm run sim -- --seed S             one seed, with its whole trace
   npm run sim -- --plant NAME         with a planted defect: it has to be found; stops at the first seed that does
-                                      NAME: ${PLANT_NAMES.join(', ')}
+                                      NAME: ${PLANT_NAMES.alone.join(', ')}
+                                      of a cluster: ${PLANT_NAMES.cluster.join(', ')}
   npm run sim -- --json FILE          writes the results to FILE as JSON
   npm run sim -- --workers N          processes to share the seeds (as many as there are cores when absent)
 
@@ -36,7 +40,7 @@ Exit code: 0 when every seed is green, 1 when one is red, 2 for a mistake in the
 export function parseOptions(args: readonly string[]): ParsedOptions {
   const read = readValues(args);
   if (typeof read === 'string') return { outcome: 'fault', fault: read };
-  const { help, seeds, from, seed, plant, json, workers } = read;
+  const { help, cluster, seeds, from, seed, plant, json, workers } = read;
   if (help === true) return { outcome: 'help' };
   if (seed !== undefined && (seeds !== undefined || from !== undefined)) {
     return { outcome: 'fault', fault: '--seed is one run: leave --seeds and --from out.' };
@@ -47,18 +51,19 @@ export function parseOptions(args: readonly string[]): ParsedOptions {
       return { outcome: 'fault', fault: `--${name} is a whole number above 0, not ${JSON.stringify(text)}.` };
     }
   }
-  const named = PLANT_NAMES.find((name) => name === plant) ?? null;
+  const all = [...PLANT_NAMES.alone, ...PLANT_NAMES.cluster];
+  const named = all.find((name) => name === plant) ?? null;
   if (plant !== undefined && named === null) {
-    return {
-      outcome: 'fault',
-      fault: `There is no plant ${JSON.stringify(plant)}. Plants: ${PLANT_NAMES.join(', ')}.`,
-    };
+    return { outcome: 'fault', fault: `There is no plant ${JSON.stringify(plant)}. Plants: ${all.join(', ')}.` };
   }
+  const isCluster = cluster === true || PLANT_NAMES.cluster.some((name) => name === named);
+  const shape = isCluster ? 'cluster' : 'alone';
   return {
     outcome: 'options',
     options: {
-      seeds: seed === undefined ? Number(seeds ?? DEFAULT_SEEDS) : 1,
+      seeds: seed === undefined ? Number(seeds ?? DEFAULT_SEEDS[shape]) : 1,
       from: Number(seed ?? from ?? 1),
+      shape,
       isVerbose: seed !== undefined,
       plant: named,
       json: json ?? null,
@@ -69,7 +74,7 @@ export function parseOptions(args: readonly string[]): ParsedOptions {
 
 type Values = {
   readonly [name in 'seeds' | 'from' | 'seed' | 'plant' | 'json' | 'workers']?: string | undefined;
-} & { readonly help?: boolean | undefined };
+} & { readonly [name in 'help' | 'cluster']?: boolean | undefined };
 
 /** The values by their names, or what is wrong. */
 function readValues(args: readonly string[]): Values | string {
@@ -84,6 +89,7 @@ function readValues(args: readonly string[]): Values | string {
         plant: text,
         json: text,
         workers: text,
+        cluster: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },
     }).values;

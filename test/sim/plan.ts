@@ -1,4 +1,4 @@
-// What happens in a run: people with their devices, and what befalls the node. The seed draws all of it.
+// What happens in a run: people with their devices, and what befalls them. The seed draws all of it.
 
 import type { Busy } from '../../protocol/client/index.ts';
 import type { ChatId, OwnerId } from '../../protocol/ids.ts';
@@ -32,7 +32,7 @@ const ACTIONS = {
 } as const;
 type Action = keyof typeof ACTIONS;
 
-/** The people, their devices and the first node. */
+/** The people, their devices and the first nodes. */
 export function begin(world: World): void {
   const { random } = world;
   const owners = OWNERS.slice(0, random.int(1, OWNERS.length)) as readonly string[] as readonly OwnerId[];
@@ -43,7 +43,7 @@ export function begin(world: World): void {
     if (random.chance(0.02)) world.addOldChat(owner, { messages: 55, chars: 8_000 });
   }
   if (random.chance(0.3)) world.addDevice('eve' as OwnerId, 'auditor');
-  world.startNode();
+  world.site.open();
 }
 
 /** Puts a stretch of life on the clock; gives how long it is. */
@@ -54,37 +54,15 @@ export function schedule(world: World): number {
     const action = random.weighted(ACTIONS);
     clock.after(random.int(0, durationMs), () => act(world, action));
   }
-  scheduleNode(world, durationMs);
+  world.site.schedule(durationMs);
+  scheduleFaults(world, durationMs);
   return durationMs;
 }
 
-function scheduleNode(world: World, durationMs: number): void {
+/** What befalls the clocks, the database and what is done by readers of ill will. */
+function scheduleFaults(world: World, durationMs: number): void {
   const { random, clock, faults } = world;
   const at = (): number => random.int(500, durationMs);
-  const restart = (): void => {
-    clock.after(random.int(10, 3_000), () => {
-      if (!world.hasNode) world.startNode();
-    });
-  };
-  for (let i = random.int(0, 3); i > 0; i--) {
-    clock.after(at(), () => {
-      if (!world.crash()) return;
-      faults.note('crash');
-      restart();
-    });
-  }
-  if (random.chance(0.4)) {
-    clock.after(at(), () => {
-      if (!world.strand(random.int(100, 10_000))) return;
-      faults.note('zombie');
-      world.startNode();
-    });
-  }
-  if (random.chance(0.3)) {
-    clock.after(at(), () => {
-      if (world.drain(restart)) faults.note('drain');
-    });
-  }
   scheduleTime(world, at);
   if (random.chance(0.3)) {
     clock.after(at(), () => deafReader(world));

@@ -13,13 +13,15 @@ import { uuidToBytes } from '../../protocol/ids.ts';
 import type { Position } from '../../protocol/position.ts';
 import { scan, SERVER_SCAN_LIMITS } from '../../protocol/scanner.ts';
 import { override } from './audit.ts';
+import { CLUSTER_PLANTS, type ClusterPlantName } from './cluster-plants.ts';
+import type { Shape } from './faults.ts';
 import { MemoryStore } from './memory-store.ts';
 import type { Plant } from './world.ts';
 
 /** Some frames are spared, so that a defect is one of single events and not of everything. */
 const EVERY = 5;
 
-export const PLANTS = {
+const PLANTS = {
   /** A delta vanishes from what a session sends. */
   dropDelta: () => ({ host: (host) => ({ ...bound(host), attach: attachWith(host, withoutSomeDeltas) }) }),
   /** A client appends the text of a delta twice. */
@@ -56,9 +58,19 @@ export const PLANTS = {
   lateExpiry: () => ({ authenticate: withLongerLife }),
 } as const satisfies Record<string, () => Plant>;
 
-export type PlantName = keyof typeof PLANTS;
+export type PlantName = keyof typeof PLANTS | ClusterPlantName;
 
-export const PLANT_NAMES = Object.keys(PLANTS) as readonly PlantName[];
+/** By the shape of the runs that must find them; those of one node are found among several, too. */
+export const PLANT_NAMES: Readonly<Record<Shape, readonly PlantName[]>> = {
+  alone: Object.keys(PLANTS) as PlantName[],
+  cluster: Object.keys(CLUSTER_PLANTS) as PlantName[],
+};
+
+/** Nothing is planted without a name. */
+export function planted(name: PlantName | null): Plant {
+  const all: Readonly<Record<PlantName, () => Plant>> = { ...PLANTS, ...CLUSTER_PLANTS };
+  return name === null ? {} : all[name]();
+}
 
 // ------------------------------------------------------------------------------------------------------- logs
 

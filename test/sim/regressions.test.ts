@@ -20,10 +20,31 @@ const FOUND = [
   [10371, 'P2, a chat that was archived alone while its tree was showed another time than storage has'],
 ] as const;
 
+const FOUND_IN_CLUSTERS = [
+  [659, 'P4, a mirror whose owner gave the chat up while its link was broken asked for the old epoch again and again'],
+  [295, 'P4, a mirror whose question was lost on a link that lived stood still for ever'],
+  [2321, 'P12, a chat that storage gave to the node that asked was looked for everywhere but there'],
+  [3107, 'P2, a snapshot showed what was appended behind its position'],
+  [1755, 'P2, a chat that was archived with its tree while another node had it was resumed as if nothing was'],
+  [5299, 'P2, a chat that was archived with its tree went on at another node as if it was not'],
+  [6643, 'P11, a session that ended as it said that it was resumed left a follower behind for ever'],
+  [
+    206,
+    'P1, the check took an actor whose chat was taken with its tree, and that nobody reads from, for a second owner',
+  ],
+  [170, 'P12, commands that came between the death of a node and its next incarnation were never answered'],
+] as const;
+
 describe('seeds that were red', () => {
   for (const [seed, title] of FOUND) {
     test(`[sim] seed ${seed}: ${title}`, async () => {
       expect((await run({ seed })).violation).toBe(null);
+    });
+  }
+
+  for (const [seed, title] of FOUND_IN_CLUSTERS) {
+    test(`[sim] seed ${seed} of a cluster: ${title}`, async () => {
+      expect((await run({ seed, shape: 'cluster' })).violation).toBe(null);
     });
   }
 });

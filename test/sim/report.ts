@@ -1,7 +1,7 @@
 // What is said about runs: totals, and a violation with what led to it and how to see it again.
 
-import { SIGHTS, type Sight, type Violation } from './audit.ts';
-import { FAULTS, type Fault } from './faults.ts';
+import { sightsOf, type Sight, type Violation } from './audit.ts';
+import { FAULTS, type Fault, type Shape } from './faults.ts';
 import type { PlantName } from './plants.ts';
 import type { RunResult } from './run.ts';
 
@@ -10,20 +10,20 @@ export type Totals = {
   readonly events: number;
   readonly eventsLeast: number;
   readonly simulatedMs: number;
-  readonly faults: Readonly<Record<Fault, number>>;
-  readonly sights: Readonly<Record<Sight, number>>;
+  readonly faults: Readonly<Partial<Record<Fault, number>>>;
+  readonly sights: Readonly<Partial<Record<Sight, number>>>;
   readonly red: readonly { readonly seed: number; readonly violation: Violation }[];
 };
 
-export function sumUp(results: readonly RunResult[]): Totals {
+export function sumUp(results: readonly RunResult[], shape: Shape): Totals {
   const add = (of: (result: RunResult) => number): number => results.reduce((sum, result) => sum + of(result), 0);
   return {
     seeds: results.length,
     events: add(({ events }) => events),
     eventsLeast: Math.min(...results.map(({ events }) => events)),
     simulatedMs: add(({ simulatedMs }) => simulatedMs),
-    faults: count(FAULTS, (fault) => add(({ faults }) => faults.get(fault) ?? 0)),
-    sights: count(SIGHTS, (sight) => add(({ sights }) => sights.get(sight) ?? 0)),
+    faults: count(FAULTS[shape], (fault) => add(({ faults }) => faults.get(fault) ?? 0)),
+    sights: count(sightsOf(shape), (sight) => add(({ sights }) => sights.get(sight) ?? 0)),
     red: results
       .flatMap(({ seed, violation }) => (violation === null ? [] : [{ seed, violation }]))
       .sort((a, b) => a.seed - b.seed),
@@ -48,12 +48,16 @@ export function formatTotals(totals: Totals, wallMs: number): string {
   ].join('\n');
 }
 
-export function formatViolation(seed: number, violation: Violation, plant: PlantName | null): string {
+export function formatViolation(
+  seed: number,
+  violation: Violation,
+  { shape, plant }: { readonly shape: Shape; readonly plant: PlantName | null },
+): string {
   const { rule, what, step, trace } = violation;
-  const planted = plant === null ? '' : ` --plant ${plant}`;
+  const options = `${shape === 'cluster' ? ' --cluster' : ''}${plant === null ? '' : ` --plant ${plant}`}`;
   return [
     `seed ${seed}, event ${step}: [${rule}] ${what}`,
     ...trace.map((line) => `  ${line}`),
-    `again: npm run sim -- --seed ${seed}${planted}`,
+    `again: npm run sim -- --seed ${seed}${options}`,
   ].join('\n');
 }

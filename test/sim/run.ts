@@ -2,13 +2,15 @@
 
 import type { ChatId } from '../../protocol/ids.ts';
 import { must } from '../../protocol/assert.ts';
+import { Alone } from './alone.ts';
 import type { Sight, Violation } from './audit.ts';
 import { settle } from './clock.ts';
+import { Cluster } from './cluster.ts';
 import type { Device } from './device.ts';
-import type { Fault } from './faults.ts';
+import type { Fault, Shape } from './faults.ts';
 import { checkLists, checkStorage, compareStates, isAtRest, isCaughtUp } from './final-checks.ts';
 import { begin, schedule } from './plan.ts';
-import { World, type Plant } from './world.ts';
+import { World, type Plant, type Site } from './world.ts';
 
 export type RunResult = {
   readonly seed: number;
@@ -22,6 +24,8 @@ export type RunResult = {
 
 export type RunOptions = {
   readonly seed: number;
+  /** `alone` when absent. */
+  readonly shape?: Shape;
   readonly plant?: Plant;
   /** Called with each line of the trace as it happens. */
   readonly print?: (line: string) => void;
@@ -30,6 +34,8 @@ export type RunOptions = {
 /** A run with fewer events before its faults stop goes on: it has hardly tried anything. */
 export const EVENTS_MIN = 200;
 
+/** A node goes down, another one comes up. */
+const SETTLE_MS = 10_000;
 /** Longest back-offs: 10 s of a client, 10 s of a revival, 30 s between looks for due chats; several in a row. */
 const REST_MS = 240_000;
 /** Longer than an actor waits between two tries of a commit. */
@@ -37,8 +43,9 @@ const STILL_MS = 5_000;
 /** A queue of 20 messages at some seconds each comes before it. */
 const ANSWER_MS = 240_000;
 
-export async function run({ seed, plant, print }: RunOptions): Promise<RunResult> {
-  const world = new World(seed, plant);
+export async function run({ seed, shape = 'alone', plant = {}, print }: RunOptions): Promise<RunResult> {
+  const siteOf = (of: World): Site => (shape === 'alone' ? new Alone(of) : new Cluster(of));
+  const world = new World({ seed, shape, siteOf, plant });
   if (print !== undefined) world.trace.print = print;
   const startMs = world.clock.timerMs;
   try {
@@ -63,15 +70,21 @@ async function play(world: World): Promise<void> {
   } while (world.trace.count < EVENTS_MIN);
   world.trace.add(() => 'the faults stop');
   world.stopFaults();
-  if (!(await runUntil(world, () => !world.isDraining, 10_000))) return;
-  if (!world.hasNode) world.startNode();
+  if (!(await runUntil(world, () => world.site.isSettled, SETTLE_MS))) return;
+  world.site.open();
   for (const device of world.devices) device.open();
   if (!(await comesToRest(world))) return;
   checkStorage(world);
   await checkAnswers(world);
   if (world.audit.violation !== null || !(await comesToRest(world))) return;
   checkStorage(world);
+  world.site.checkRest();
   await checkAgreement(world);
+  const { lingerMs } = world.site;
+  if (lingerMs === 0) return;
+  for (const device of world.devices) device.goAway();
+  world.network.dropAll('both');
+  if (await runUntil(world, () => false, lingerMs)) world.site.checkLeft();
 }
 
 /** Steps until `done`, at most `limitMs`; false when an invariant broke on the way. */
@@ -88,7 +101,7 @@ async function runUntil(world: World, done: () => boolean, limitMs: number): Pro
 
 /** (f): within bounded time every chat rests, every attempt is settled, every client is where it wants to be. */
 async function comesToRest(world: World): Promise<boolean> {
-  const done = (): boolean => isAtRest(world) && isCaughtUp(world);
+  const done = (): boolean => isAtRest(world) && isCaughtUp(world) && world.site.isSettled;
   if (!(await runUntil(world, done, REST_MS))) return false;
   // Commands of a connection that was lost may still be in a mailbox.
   if (!(await runUntil(world, () => false, STILL_MS)) || !(await runUntil(world, done, REST_MS))) return false;

@@ -2,7 +2,8 @@
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { must } from '../../protocol/assert.ts';
-import { PLANTS, type PlantName } from './plants.ts';
+import type { Shape } from './faults.ts';
+import { planted, type PlantName } from './plants.ts';
 import { run } from './run.ts';
 
 /** Seeds `from`, `from + step`, … below `end`. */
@@ -10,12 +11,13 @@ export type Share = {
   readonly from: number;
   readonly step: number;
   readonly end: number;
+  readonly shape: Shape;
   readonly plant: PlantName | null;
 };
 
 const port = must(parentPort, 'this module is the entry of a worker');
-const { from, step, end, plant } = workerData as Share;
+const { from, step, end, shape, plant } = workerData as Share;
 
 for (let seed = from; seed < end; seed += step) {
-  port.postMessage(await run({ seed, plant: plant === null ? {} : PLANTS[plant]() }));
+  port.postMessage(await run({ seed, shape, plant: planted(plant) }));
 }

@@ -1,4 +1,4 @@
-// The world of one run: a database that survives everything, at most one node in service, a network, people with devices.
+// The world of one run: a database that survives everything, a network, people with devices, and whatever serves them.
 
 import type { ChatHost } from '../../actors/host/api.ts';
 import { chatIdOf } from '../../actors/host/create.ts';
@@ -7,21 +7,22 @@ import type { Authenticate } from '../../gateway/authentication.ts';
 import type { SessionLimits } from '../../gateway/limits.ts';
 import type { ClientSocket } from '../../gateway/socket.ts';
 import { must } from '../../protocol/assert.ts';
-import { uuidV7, type ChatId, type CommandId, type Epoch, type NodeId, type OwnerId } from '../../protocol/ids.ts';
+import { uuidV7, type ChatId, type CommandId, type Epoch, type OwnerId } from '../../protocol/ids.ts';
 import { CLIENT_LIMITS } from '../../protocol/client/limits.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { Audit } from './audit.ts';
 import { SimClock } from './clock.ts';
 import { describeMessage } from './describe.ts';
 import { Device, type Sent } from './device.ts';
-import type { Database } from './faulty-store.ts';
-import { Faults } from './faults.ts';
-import { MemoryStore } from './memory-store.ts';
+import { FaultyStore } from './faulty-store.ts';
+import { Faults, type Shape } from './faults.ts';
+import type { MachineClock } from './machine-clock.ts';
+import type { MemoryStore } from './memory-store.ts';
 import { MemoryTables } from './memory-tables.ts';
 import { create } from './memory-writes.ts';
 import { MODEL_ID } from './model.ts';
 import { Network, type Tamper } from './network.ts';
-import { drawSettings, SimNode, type NodeSettings } from './node.ts';
+import { drawSettings, type NodeSettings, type NodeSurroundings } from './node.ts';
 import { SimRandom } from './random.ts';
 import { Trace } from './trace.ts';
 
@@ -47,6 +48,34 @@ export type Plant = {
   readonly patch?: () => () => void;
 };
 
+export type WorldOptions = {
+  readonly seed: number;
+  readonly shape: Shape;
+  readonly siteOf: (world: World) => Site;
+  readonly plant?: Plant;
+};
+
+/** What serves the chats of a run. */
+export type Site = {
+  /** Every node that is down and should not be. */
+  open(): void;
+  /** Puts on the clock what befalls the nodes within so long. */
+  schedule(durationMs: number): void;
+  /** Nothing befalls them from here on. Nodes without room for all chats make way for others. */
+  stopFaults(hadRoom: boolean): void;
+  /** No node is on its way up or down. */
+  readonly isSettled: boolean;
+  /** What is held for each reader: by the session's own account, and by that of its connection. */
+  held(): Iterable<{ readonly heldBytes: number; readonly bufferedBytes: number }>;
+  /** When everything is at rest. */
+  checkRest(): void;
+  /** How long something may be held for clients that have left, and what must hold then; 0: it is not looked at. */
+  readonly lingerMs: number;
+  checkLeft(): void;
+  /** The run is over: what was seen is told. */
+  end(): void;
+};
+
 export class World {
   readonly clock = new SimClock(START_MS);
   readonly random: SimRandom;
@@ -60,18 +89,17 @@ export class World {
   /** Chats that somebody knows of, with their owners, in order of creation. */
   readonly chats = new Map<ChatId, OwnerId>();
   readonly #plant: Plant;
-  #settings: NodeSettings;
-  readonly #database: Database = { outageUntilMs: 0 };
+  readonly site: Site;
+  /** Of the nodes that start from here on. */
+  settings: NodeSettings;
+  #outageUntilMs = 0;
   readonly #patches: (() => void)[];
-  #node: SimNode | null = null;
-  /** A node goes down in order just now. */
-  isDraining = false;
 
-  constructor(seed: number, plant: Plant = {}) {
+  constructor({ seed, shape, siteOf, plant = {} }: WorldOptions) {
     this.#plant = plant;
     this.random = new SimRandom(seed);
-    this.faults = new Faults(this.random.fork());
-    this.#settings = drawSettings(this.random.fork());
+    this.faults = new Faults(this.random.fork(), shape);
+    this.settings = drawSettings(this.random.fork());
     this.audit = new Audit(this.tables, this.trace, this.clock);
     this.network = new Network({
       clock: this.clock.awake,
@@ -83,10 +111,12 @@ export class World {
     });
     if (plant.tamper !== undefined) this.network.tamper = plant.tamper();
     this.#patches = [plant.patch?.() ?? (() => undefined), this.audit.watchLogs()];
+    this.site = siteOf(this);
   }
 
   /** Takes back what reaches beyond this world. */
   end(): void {
+    this.site.end();
     for (const unpatch of this.#patches.toReversed()) unpatch();
   }
 
@@ -132,105 +162,78 @@ export class World {
 
   // ------------------------------------------------------------------------------------------------------- nodes
 
-  get hasNode(): boolean {
-    return this.#node !== null;
-  }
-
-  /** A new incarnation takes over: every earlier one is dead from here on, whether it knows or not. */
-  startNode(): void {
-    const id = uuidV7<NodeId>(this.clock.nowMs(), this.random.bytes(10));
-    const { database = same, store = same, host = same, authenticate = same } = this.#plant;
-    const { socket = same, limits = same } = this.#plant;
-    const node = new SimNode({
-      id,
-      clock: this.clock,
-      random: this.random.fork(),
+  /** For each node that serves in this run. */
+  get surroundings(): NodeSurroundings {
+    const {
+      host = same,
+      authenticate = same,
+      socket = same,
+      limits = same,
+      database = same,
+      store = same,
+    } = this.#plant;
+    const { audit } = this;
+    return {
       faults: this.faults,
       provider: {
-        generated: this.audit.generated,
-        runs: this.audit.runs,
-        onTakenUp: (request) => this.audit.onTakenUp(request),
-        onRequest: (request) => this.audit.onRequest(request),
+        generated: audit.generated,
+        runs: audit.runs,
+        onTakenUp: (request) => audit.onTakenUp(request),
+        onRequest: (request) => audit.onRequest(request),
       },
-      database: this.#database,
-      store: new MemoryStore(this.tables, id),
-      settings: this.#settings,
+      settings: this.settings,
       wrapping: {
-        database: (inner) => this.audit.database(database(inner)),
+        database: (inner) => audit.database(database(inner)),
         store,
-        host: (inner) => this.audit.host(host(inner)),
-        authenticate: (inner) => authenticate(this.audit.authenticate(inner)),
+        host: (inner, clock) => audit.host(host(inner), clock),
+        authenticate: (inner) => authenticate(audit.authenticate(inner)),
         socket,
         limits,
       },
-      onStoreCall: (describeCall) => this.trace.add(() => `store: ${describeCall()}`),
       onSessionClosed: (reason) => {
-        if (reason === 'slow') this.audit.saw('slow');
-        if (reason === 'token_expired') this.audit.saw('expired');
+        if (reason === 'slow') audit.saw('slow');
+        if (reason === 'token_expired') audit.saw('expired');
       },
-      onError: (message, fields) => this.audit.fail('error', `${message} ${describe(fields)}`),
+      onError: (message, fields) => audit.fail('error', `${message} ${describe(fields)}`),
+    };
+  }
+
+  /** The way of a node to the database, on which calls are late and lost. */
+  wayToStore(machine: MachineClock, store: MemoryStore, random: SimRandom, isCutOff: () => boolean): FaultyStore {
+    const isAway = (): boolean => this.#outageUntilMs > this.clock.nowMs() || isCutOff();
+    return new FaultyStore({
+      store: this.surroundings.wrapping.database(store),
+      clock: this.clock,
+      machine,
+      random,
+      faults: this.faults,
+      database: {
+        get isAway() {
+          return isAway();
+        },
+      },
+      onCall: (describeCall) => this.trace.add(() => `store: ${describeCall()}`),
     });
-    this.#node = node;
-    this.network.server = node;
-    this.trace.add(() => `node ${id} starts`);
-    void node.start();
   }
 
-  /** Power cut. False when there is no node to kill. */
-  crash(): boolean {
-    const node = this.#takeNode('crashes');
-    if (node === null) return false;
-    node.kill();
-    this.tables.deadNodes.add(node.id);
-    return true;
-  }
-
-  /** The node is cut off from its clients and declared dead, but it runs on for a while (P1). */
-  strand(forMs: number): boolean {
-    const node = this.#takeNode('is stranded');
-    if (node === null) return false;
-    this.tables.deadNodes.add(node.id);
-    this.clock.after(forMs, () => node.kill());
-    return true;
-  }
-
-  /** The node goes down in order; `then` is called when it is gone. */
-  drain(then: () => void): boolean {
-    const node = this.#node;
-    if (node === null || this.isDraining) return false;
-    this.isDraining = true;
-    this.network.server = null;
-    this.trace.add(() => `node ${node.id} drains`);
-    void node.drain().then(() => {
-      this.isDraining = false;
-      node.kill();
-      this.tables.deadNodes.add(node.id);
-      this.#node = null;
-      this.network.dropAll();
-      then();
-    });
-    return true;
-  }
-
-  /** What the node holds for slow readers is within its budget. */
+  /** What nodes hold for slow readers is within their budget. */
   checkBudgets(): void {
-    const { slowReaders } = this.audit;
-    for (const held of this.#node?.held() ?? []) slowReaders.checkHeld(this.#settings.sessions, held);
+    for (const held of this.site.held()) this.audit.slowReaders.checkHeld(this.settings.sessions, held);
   }
 
   breakDatabase(forMs: number): void {
     this.trace.add(() => `the database is away for ${forMs} ms`);
-    this.#database.outageUntilMs = this.clock.nowMs() + forMs;
+    this.#outageUntilMs = this.clock.nowMs() + forMs;
   }
 
   /** From here on nothing fails any more; what is slow or dead is connected anew. */
   stopFaults(): void {
     this.faults.stop();
     // With every followed chat in memory: a node without room for them refuses some for ever, and rightly so.
-    const hadRoom = this.#settings.residentMax >= ROOM;
-    this.#settings = { ...this.#settings, residentMax: ROOM };
-    if (!hadRoom) this.drain(() => undefined);
-    this.#database.outageUntilMs = 0;
+    const hadRoom = this.settings.residentMax >= ROOM;
+    this.settings = { ...this.settings, residentMax: ROOM };
+    this.site.stopFaults(hadRoom);
+    this.#outageUntilMs = 0;
     this.network.dropAll('both');
   }
 
@@ -242,16 +245,6 @@ export class World {
     if (name !== PROBE && afterMs > LIMITS.heartbeatMs + CLIENT_LIMITS.silenceSlackMs + graceMs) {
       this.audit.fail('P5', `${name} noticed a dead connection after ${afterMs} ms`);
     }
-  }
-
-  #takeNode(fate: string): SimNode | null {
-    const node = this.#node;
-    if (node === null || this.isDraining) return null;
-    this.trace.add(() => `node ${node.id} ${fate}`);
-    this.#node = null;
-    this.network.server = null;
-    this.network.dropAll();
-    return node;
   }
 }
 

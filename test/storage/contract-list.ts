@@ -1,8 +1,9 @@
 // Contract: who sees which chats, pages of a list, and the feed's cursor.
 
+import type { ChatList } from '../../actors/history-ports.ts';
 import { expect, test } from 'vitest';
 
-import type { ChatList, ListRequest, Principal } from '../../actors/ports.ts';
+import type { ListRequest, Principal } from '../../actors/ports.ts';
 import type { ChatId, OwnerId } from '../../protocol/ids.ts';
 import { createChat, createTaken, intentOf, newOwner, NOW_MS, valueOf, type DatabaseHandle } from './fixture.ts';
 

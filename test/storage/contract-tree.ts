@@ -1,8 +1,8 @@
 // Contract: archiving trees.
 
+import type { ArchiveResult } from '../../actors/ports.ts';
 import { expect, test } from 'vitest';
 
-import type { ArchiveResult } from '../../actors/ports.ts';
 import type { ChatId, OwnerId } from '../../protocol/ids.ts';
 import {
   commandOf,
@@ -72,8 +72,8 @@ export function treeContract(handle: () => DatabaseHandle): void {
     const { owner, root, middle, leaf } = await makeTree();
     await setArchived(owner, root, true);
     expect(await setArchived(owner, middle, false)).toEqual({ outcome: 'parent_archived' });
-    expect(await setArchived(owner, root, false)).toEqual({ outcome: 'archived', changed: [root] });
-    expect(await setArchived(owner, middle, false)).toEqual({ outcome: 'archived', changed: [middle] });
+    expect(await setArchived(owner, root, false)).toEqual({ outcome: 'archived', changed: [root], taken: [] });
+    expect(await setArchived(owner, middle, false)).toEqual({ outcome: 'archived', changed: [middle], taken: [] });
     expect(await isArchived(owner, leaf)).toBe(true);
   });
 
@@ -106,7 +106,11 @@ export function treeContract(handle: () => DatabaseHandle): void {
     const { owner, root } = await makeTree();
     const [first, second] = [commandOf(owner), commandOf(owner)];
     await setArchived(owner, root, true, { command: first });
-    expect(await setArchived(owner, root, true, { command: second })).toEqual({ outcome: 'archived', changed: [] });
+    expect(await setArchived(owner, root, true, { command: second })).toEqual({
+      outcome: 'archived',
+      changed: [],
+      taken: [],
+    });
     for (const command of [first, second]) {
       expect(valueOf(await store.findCommand(owner, root, command.id))).toMatchObject({ id: command.id });
     }

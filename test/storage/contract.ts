@@ -14,7 +14,11 @@ import { portContract } from './port-contract.ts';
 
 /** `handle` is called inside tests only, when the database is open. */
 export function storeContract(handle: () => DatabaseHandle): void {
-  describe('port', () => portContract(() => handle().opened.store));
+  describe('port', () =>
+    portContract(
+      () => handle().opened.store,
+      (chat, node) => handle().raw`update chats set owner_node = ${node} where id = ${chat}`,
+    ));
   describe('commit', () => commitContract(handle));
   describe('activate', () => activationContract(handle));
   describe('commands', () => commandContract(handle));

@@ -1,8 +1,9 @@
 // A client that pages through a list while it follows the feed, and everything else that goes on meanwhile: what the
 // property of pages and feed is checked on, with the reducer of the client library.
 
+import type { ChatList } from '../../actors/history-ports.ts';
 import fc from 'fast-check';
-import type { ChatList, ChatStore, CommitIntent } from '../../actors/ports.ts';
+import type { ChatStore, CommitIntent } from '../../actors/ports.ts';
 import { must } from '../../protocol/assert.ts';
 import { applyChatPage, applyFeed, EMPTY_FEED_STATE, type FeedState } from '../../protocol/client/index.ts';
 import type { ChatSummary } from '../../protocol/content.ts';

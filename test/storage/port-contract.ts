@@ -3,7 +3,7 @@
 
 import { expect, test } from 'vitest';
 import type { ChatStore, Principal } from '../../actors/ports.ts';
-import type { ChatId, CommandId, OwnerId, TurnId } from '../../protocol/ids.ts';
+import type { ChatId, CommandId, OwnerId, TurnId, NodeId } from '../../protocol/ids.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import {
   at,
@@ -30,12 +30,16 @@ const STALE = { outcome: 'stale' };
 const COMMITTED = { outcome: 'committed' };
 
 /** `store` is called inside tests only. */
-export function portContract(store: () => ChatStore): void {
+/** `give`: makes another node the owner of the chat. */
+export type GiveChat = (chat: ChatId, node: NodeId) => Promise<unknown>;
+
+export function portContract(store: () => ChatStore, give: GiveChat): void {
   commits(store);
   activations(store);
   refusals(store);
   readings(store);
   trees(store);
+  otherNodes(store, give);
   historyPort(store);
   callsPort(store);
   forkPort(store);
@@ -391,7 +395,7 @@ function trees(store: () => ChatStore): void {
       [true, NOW_MS],
     ]);
     const again = await store().archiveTree({ ...request, command: commandOf(owner) });
-    expect(again).toEqual({ outcome: 'archived', changed: [] });
+    expect(again).toEqual({ outcome: 'archived', changed: [], taken: [] });
   });
 
   test('[tree] below an archived chat nothing is taken out of the archive or created', async () => {
@@ -406,6 +410,7 @@ function trees(store: () => ChatStore): void {
     expect(await store().archiveTree({ ...out, command: commandOf(owner) })).toEqual({
       outcome: 'archived',
       changed: [child],
+      taken: [],
     });
   });
 
@@ -416,5 +421,25 @@ function trees(store: () => ChatStore): void {
     const request = { chat: root, epoch: epochOf(1), archived: true, atMs: NOW_MS };
     await store().archiveTree({ ...request, command: commandOf(owner) });
     expect(await takeChat(store(), child)).toMatchObject({ epoch: 2, sealed: null, chat: { archived: true } });
+  });
+}
+
+function otherNodes(store: () => ChatStore, give: GiveChat): void {
+  test('[P1][tree] what is archived while another node has it is taken from there: that epoch is over', async () => {
+    const other = newId<NodeId>();
+    const { chat: root, owner } = await createTaken(store());
+    const children = async (): Promise<ChatId> => (await createTaken(store(), { owner, parent: root })).chat;
+    const [away, freed, own] = [await children(), await children(), await children()];
+    await give(away, other);
+    await store().release(freed, epochOf(1), null);
+    const request = { chat: root, epoch: epochOf(1), archived: true, atMs: NOW_MS, command: commandOf(owner) };
+    const archived = await store().archiveTree(request);
+    expect(archived).toMatchObject({ outcome: 'archived', taken: [{ chat: away, node: other, epoch: 2 }] });
+    expect(await store().commit(intentOf(away, 1, {}))).toEqual(STALE);
+    expect(await store().release(away, epochOf(1), at(1, 1))).toBe(false);
+    const actors = [root, away, freed, own].map((chat) => ({ chat, epoch: epochOf(1) }));
+    expect(valueOf(await store().overtaken(actors))).toEqual([away]);
+    expect(valueOf(await store().overtaken([]))).toEqual([]);
+    expect(await takeChat(store(), away)).toMatchObject({ epoch: 3, sealed: null, chat: { archived: true } });
   });
 }

@@ -1,7 +1,8 @@
 // The contract of the port `ChatStore` about the feed and what is unread: on both databases and on the store in memory.
 
+import type { FeedPage } from '../../actors/history-ports.ts';
 import { expect, test } from 'vitest';
-import type { ChatStore, FeedPage, Principal } from '../../actors/ports.ts';
+import type { ChatStore, Principal } from '../../actors/ports.ts';
 import type { ChatSummary } from '../../protocol/content.ts';
 import type { ChatId, OwnerId } from '../../protocol/ids.ts';
 import { LIMITS } from '../../protocol/limits.ts';

@@ -1,5 +1,6 @@
 // The feeds of owners as values that a test changes, with a count of what was read of them.
-import type { FeedPage, Read } from '../../../actors/ports.ts';
+import type { FeedPage } from '../../../actors/history-ports.ts';
+import type { Read } from '../../../actors/ports.ts';
 import type { FeedStore } from '../../../gateway/feeds.ts';
 import type { ChatSummary } from '../../../protocol/content.ts';
 import type { ChatId, OwnerId } from '../../../protocol/ids.ts';
