@@ -20,8 +20,10 @@ export type FinaleOptions = {
 
 const PROBE = '/script say="here" pace=0';
 const PAGE = 200;
-/** Beyond the time to answer: what does not come to rest in it is compared as it is. */
+/** Beyond the time to answer. */
 export const REST_MAX_MS = 2 * ANSWER_MAX_MS;
+/** What was queued before may be said behind the answer; what does not come to rest even then is compared as it is. */
+const QUEUE_MAX_MS = 8 * ANSWER_MAX_MS;
 
 /** Asks every chat now; resolves when all have answered, or when the time that a chat has for it is well over. */
 export async function askAll(chats: ReadonlyMap<ChatId, readonly Device[]>, options: FinaleOptions): Promise<void> {
@@ -43,7 +45,7 @@ export async function recordChat(chat: ChatId, devices: readonly Device[], optio
   const agreed = Promise.all([handle, ...devices.map((device) => device.handle)].map((one) => one.until(atRest)))
     .then(() => agree(handle, devices))
     .catch(() => undefined);
-  await within(REST_MAX_MS, agreed);
+  await within(QUEUE_MAX_MS, agreed);
   for (const device of devices) device.recordEnd();
   const state = comparedState(handle.state);
   recorder.add({ type: 'fresh', at: Date.now(), chat, state });

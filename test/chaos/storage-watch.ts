@@ -12,6 +12,21 @@ export type Owned = {
   readonly isRunning: boolean;
 };
 
+/** An attempt, with what may say why nobody settled it. */
+type Unsettled = {
+  readonly chat: ChatId;
+  readonly turn: string;
+  readonly purpose: string;
+  readonly epoch: number;
+  readonly openedAt: Date;
+  readonly chatEpoch: number;
+  readonly status: string;
+  readonly node: string | null;
+  readonly lives: boolean;
+  readonly wakeAt: Date | null;
+  readonly queued: number;
+};
+
 const LOOK_EVERY_MS = 250;
 
 export class StorageWatch {
@@ -78,12 +93,21 @@ export class StorageWatch {
     const rows = await this.#sql<{ chat: ChatId; places: [number, number, number][] }[]>`
       select chat, json_agg(json_build_array(number, epoch, seq) order by number) as places from messages group by chat`;
     for (const { chat, places } of rows) this.#recorder.add({ type: 'rows', chat, places });
-    const [left] = await this.#sql<{ open: number; running: number; journals: number }[]>`
-      select (select count(*) from attempts where settled_at is null) as open,
-        (select count(*) from chats where status in ('running', 'stopping')) as running,
-        (select count(*) from journal_packs) as journals`;
-    const remains = { 'attempts that nobody settled': left?.open, 'chats that still run': left?.running };
-    return Object.entries(remains).flatMap(([what, count]) => (count === 0 ? [] : [`${count} ${what}`]));
+    return this.#remains();
+  }
+
+  async #remains(): Promise<readonly string[]> {
+    const open = await this.#sql<Unsettled[]>`
+      select a.chat, a.turn, a.purpose, a.epoch, a.opened_at as "openedAt", c.epoch as "chatEpoch", c.status,
+        c.owner_node as node, n.dead_at is null as lives, c.wake_at as "wakeAt",
+        (select count(*) from queued_messages q where q.chat = c.id)::int as queued
+      from attempts a join chats c on c.id = a.chat left join nodes n on n.id = c.owner_node where a.settled_at is null`;
+    const running = await this.#sql<{ id: ChatId; status: string }[]>`
+      select id, status from chats where status in ('running', 'stopping')`;
+    return [
+      ...open.map((attempt) => `an attempt that nobody settled: ${JSON.stringify(attempt)}`),
+      ...running.map((chat) => `a chat that still runs: ${JSON.stringify(chat)}`),
+    ];
   }
 
   async stop(): Promise<void> {
