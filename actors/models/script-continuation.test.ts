@@ -21,6 +21,15 @@ describe('askedIn', () => {
     const twice = [...items, item('assistant', 'ans'), item('user', RECOVERY_NOTE)];
     expect(askedIn(twice)).toMatchObject({ prompt: 'one', said: 'an ans' });
   });
+
+  it('[actors 6.3] of a step behind a tool it is what that step has said, not what the one before did', () => {
+    const items = [item('user', 'one'), item('assistant', 'first'), item('tool', ''), item('assistant', 'sec')];
+    expect(askedIn([...items, item('user', RECOVERY_NOTE)])).toMatchObject({
+      prompt: 'one',
+      said: 'sec',
+      toolSteps: 1,
+    });
+  });
 });
 
 describe('continueReply', () => {

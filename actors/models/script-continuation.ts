@@ -23,8 +23,9 @@ export function askedIn(items: readonly PromptItem[]): Asked {
   let continues = false;
   for (const item of items.toReversed()) {
     const text = textOf(item);
+    // What comes before the result of a tool is of the steps before, which are whole.
     if (item.role === 'assistant') {
-      if (continues) said = text + said;
+      if (continues && toolSteps === 0) said = text + said;
     } else if (item.role === 'tool') {
       toolSteps += 1;
       results = [...item.parts.filter((part) => part.type === 'tool_result'), ...results];

@@ -9,6 +9,8 @@ type Last = { readonly position: Position; readonly atMs: number; readonly losse
 export class Handovers {
   /** One figure a client and change of epoch, in milliseconds. */
   readonly pausesMs: number[] = [];
+  /** How often a client saw a turn go on in the next epoch of its chat, which was given up in order. */
+  inOrder = 0;
   readonly #last = new Map<Device, Last>();
 
   /** Before the client handles the frame. */
@@ -20,6 +22,7 @@ export class Handovers {
     const stayed = last !== undefined && last.losses === device.losses;
     if (stayed && position.epoch > last.position.epoch && device.handle.state.turn !== null) {
       this.pausesMs.push(atMs - last.atMs);
+      if (frame.op === 'attached' && frame.outcome === 'resumed') this.inOrder += 1;
     }
     this.#last.set(device, { position, atMs, losses: device.losses });
   }

@@ -7,6 +7,7 @@ import { Recorder } from '../../loadtest/recorder/recorder.ts';
 import { percentile } from '../../loadtest/recorder/takeovers.ts';
 import type { Verdict } from '../../loadtest/check/checker.ts';
 import type { ChatId } from '../../protocol/ids.ts';
+import { parseScript } from '../../actors/models/script-directives.ts';
 import { scriptedText } from '../../actors/models/script-text.ts';
 import { randomOf } from '../../loadtest/check/random-history.ts';
 import { LineProxy } from '../support/line-proxy.ts';
@@ -195,7 +196,7 @@ async function assemble(options: StageOptions, teardown: (() => Promise<void>)[]
   const watch = new StorageWatch(database.url, recorder);
   teardown.push(() => watch.stop());
   const credential = (owner: number): Promise<string> => nodes.tokenFor(`owner ${owner}`);
-  const load = new Load({ chats, devices, urls, recorder, fraction, credential, prompt, said: scriptedText, leaves });
+  const load = new Load({ chats, devices, urls, recorder, fraction, credential, prompt, said, leaves });
   teardown.push(() => load.stop());
   await load.start();
   say(`${options.nodes} nodes, ${chats} chats, ${load.devices.length} clients, seed ${seed}`);
@@ -204,10 +205,22 @@ async function assemble(options: StageOptions, teardown: (() => Promise<void>)[]
   return { load, nodes, recorder, postgres: server, nats, lines, watch, fraction, say };
 }
 
-/** Seconds of stream, in words of all kinds, so that most chats run when a fault strikes. */
+/**
+ * Seconds of stream, in words of all kinds, so that most chats run when a fault strikes. Every other turn has steps that
+ * call a tool, each as long as its share: so that some are between two steps.
+ */
 function prompt(fraction: () => number): string {
-  const deltas = 40 + Math.floor(fraction() * 120);
-  return `/script deltas=${deltas} pace=30-70ms unicode=1 seed=${Math.floor(fraction() * 2 ** 31)}`;
+  const steps = fraction() < 0.5 ? 0 : 1 + Math.floor(fraction() * 4);
+  const deltas = Math.ceil((40 + Math.floor(fraction() * 120)) / (steps + 1));
+  const tools = steps === 0 ? '' : ` tool=clock steps=${steps}`;
+  return `/script deltas=${deltas} pace=30-70ms unicode=1 seed=${Math.floor(fraction() * 2 ** 31)}${tools}`;
+}
+
+/** The text of all its steps: each says the same. */
+function said(asked: string): string {
+  const parsed = parseScript(asked);
+  const steps = parsed.outcome === 'script' && parsed.script.tools.length > 0 ? parsed.script.steps : 0;
+  return scriptedText(asked).repeat(steps + 1);
 }
 
 async function runBackwards(teardown: (() => Promise<void>)[]): Promise<void> {
