@@ -8,7 +8,7 @@ const SERVICE_TESTS = [
   ...['storage', 'gateway', 'cluster', 'integration', 'cli', 'chaos', 'bench', 'browser', 'conformance'].map(
     (folder) => `test/${folder}/**/*.test.ts`,
   ),
-  'test/sim/sim.test.ts',
+  'test/sim/{sim,cluster}.test.ts',
   'test/fuzz/real.test.ts',
 ];
 

@@ -49,4 +49,18 @@ describe('[clock] the time of a process', () => {
     machine.pass(1_000);
     expect(rate.take(used, 10, machine.clock.nowMs())).not.toBeNull();
   });
+
+  test('[clock] a timer never fires before the clock says so, however early the timers of the process are', async () => {
+    const machine = new Machine();
+    const fired = new Promise<number>((resolve) => {
+      machine.clock.after(5, () => resolve(machine.clock.nowMs()));
+    });
+    // The process's own timer is over while the clock is still a millisecond short, for as long as anybody likes.
+    machine.pass(4);
+    await new Promise<void>((resolve) => {
+      new SystemClock().after(30, resolve);
+    });
+    machine.pass(1);
+    expect(await fired).toBe(START_MS + 5);
+  });
 });

@@ -39,13 +39,17 @@ export class SystemClock implements Clock {
     return Math.floor(this.#lastMs);
   }
 
+  /** Never before `nowMs` says so: timers of Node run by a clock of their own, in whole milliseconds, and may be one early. */
   after(delayMs: number, task: () => void): () => void {
+    const dueMs = this.nowMs() + delayMs;
     let timer: NodeJS.Timeout;
+    const fire = (): void => {
+      const leftMs = delayMs > 0 ? dueMs - this.nowMs() : 0;
+      if (leftMs > 0) arm(leftMs);
+      else task();
+    };
     const arm = (leftMs: number): void => {
-      timer =
-        leftMs > TIMER_MS_MAX
-          ? setTimeout(() => arm(leftMs - TIMER_MS_MAX), TIMER_MS_MAX)
-          : setTimeout(task, Math.max(0, leftMs));
+      timer = setTimeout(fire, Math.min(TIMER_MS_MAX, Math.max(0, leftMs)));
     };
     arm(delayMs);
     return () => clearTimeout(timer);
