@@ -1,6 +1,6 @@
 // The command line of `npm run bench`.
 
-import { parseArgs } from 'node:util';
+import { readArguments } from '../support/arguments.ts';
 import { BENCHMARKS } from './registry.ts';
 import type { Benchmark } from './benchmark.ts';
 
@@ -18,7 +18,7 @@ export type ParsedArguments =
   | { readonly outcome: 'fault'; readonly fault: string };
 
 export function parseArguments(args: readonly string[]): ParsedArguments {
-  const read = readValues(args);
+  const read = readArguments({ args: [...args], allowPositionals: true, options: OPTIONS });
   if (typeof read === 'string') return { outcome: 'fault', fault: read };
   const { values, positionals } = read;
   if (values.help === true) return { outcome: 'help', text: help() };
@@ -51,29 +51,8 @@ measured, whether or not the aims are met; 1 when the run is void or something w
 `;
 }
 
-type Read = {
-  readonly values: {
-    readonly json?: string | undefined;
-    readonly quick?: boolean | undefined;
-    readonly help?: boolean | undefined;
-  };
-  readonly positionals: readonly string[];
-};
-
-/** What was given, or what is wrong. */
-function readValues(args: readonly string[]): Read | string {
-  try {
-    return parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        json: { type: 'string' },
-        quick: { type: 'boolean' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    });
-  } catch (error) {
-    const [sentence = 'The options are not understood'] = (error instanceof Error ? error.message : '').split('. ');
-    return `${sentence}. See --help.`;
-  }
-}
+const OPTIONS = {
+  json: { type: 'string' },
+  quick: { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+} as const;

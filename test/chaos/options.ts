@@ -1,6 +1,6 @@
 // The command line of `npm run chaos`.
 
-import { parseArgs } from 'node:util';
+import { isCount, readArguments } from '../support/arguments.ts';
 import { CHATS_QUICK, type Scenario } from './scenario.ts';
 import { SCENARIOS } from './registry.ts';
 
@@ -46,7 +46,7 @@ mistake in the options.
 }
 
 export function parseArguments(args: readonly string[]): ParsedArguments {
-  const read = readValues(args);
+  const read = readArguments({ args: [...args], allowPositionals: true, options: OPTIONS });
   if (typeof read === 'string') return { outcome: 'fault', fault: read };
   const { values, positionals } = read;
   if (values.help === true) return { outcome: 'help', text: help() };
@@ -59,7 +59,7 @@ export function parseArguments(args: readonly string[]): ParsedArguments {
   if (more.length > 0) return { outcome: 'fault', fault: 'One scenario at a time, or all.' };
   for (const key of ['nodes', 'chats', 'faults', 'seed'] as const) {
     const text = values[key];
-    if (text !== undefined && !/^[1-9]\d{0,8}$/.test(text)) {
+    if (text !== undefined && !isCount(text)) {
       return { outcome: 'fault', fault: `--${key} is a whole number above 0, not ${JSON.stringify(text)}.` };
     }
   }
@@ -93,13 +93,3 @@ const OPTIONS = {
   faults: TEXT,
   seed: TEXT,
 } as const;
-
-/** What was given, or what is wrong. */
-function readValues(args: readonly string[]) {
-  try {
-    return parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS });
-  } catch (error) {
-    const [sentence = 'The options are not understood'] = (error instanceof Error ? error.message : '').split('. ');
-    return `${sentence}. See --help.`;
-  }
-}

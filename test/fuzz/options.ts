@@ -1,6 +1,6 @@
 // The options of `npm run fuzz`.
 
-import { parseArgs } from 'node:util';
+import { readArguments } from '../support/arguments.ts';
 import { ACTS, readActs, type Act } from './acts.ts';
 import { PLANT_NAMES, type PlantName } from './plants.ts';
 
@@ -39,11 +39,20 @@ Acts: ${ACTS.join(', ')}; the number behind one chooses among what there is.
 Exit code: 0 when nothing is broken, 1 with the shortest sequence that breaks something, 2 for a mistake in the options.`;
 
 const TEXT = { type: 'string' } as const;
-const OPTIONS = { runs: TEXT, seed: TEXT, real: TEXT, acts: TEXT, plant: TEXT, json: TEXT } as const;
+const OPTIONS = {
+  runs: TEXT,
+  seed: TEXT,
+  real: TEXT,
+  acts: TEXT,
+  plant: TEXT,
+  json: TEXT,
+  help: { type: 'boolean', short: 'h' },
+} as const;
 
 export function parseOptions(args: readonly string[], nowMs: number): ParsedOptions {
-  const read = readValues(args);
-  if (typeof read === 'string') return { outcome: 'fault', fault: read };
+  const given = readArguments({ args: [...args], options: OPTIONS });
+  if (typeof given === 'string') return { outcome: 'fault', fault: given };
+  const read = given.values;
   if (read.help === true) return { outcome: 'help' };
   const fault = faultOf(read);
   if (fault !== null) return { outcome: 'fault', fault };
@@ -63,9 +72,7 @@ export function parseOptions(args: readonly string[], nowMs: number): ParsedOpti
   };
 }
 
-type Values = { readonly [name in keyof typeof OPTIONS]?: string | undefined } & {
-  readonly help?: boolean | undefined;
-};
+type Values = { readonly [name in Exclude<keyof typeof OPTIONS, 'help'>]?: string | undefined };
 
 function faultOf({ runs, seed, real, acts, plant }: Values): string | null {
   for (const [name, text] of Object.entries({ runs, seed, real })) {
@@ -81,16 +88,4 @@ function faultOf({ runs, seed, real, acts, plant }: Values): string | null {
     return '--real has its own number of sequences, no plants and no --acts.';
   }
   return null;
-}
-
-/** The values by their names, or what is wrong. */
-function readValues(args: readonly string[]): Values | string {
-  try {
-    const options = { ...OPTIONS, help: { type: 'boolean', short: 'h' } } as const;
-    return parseArgs({ args: [...args], options }).values;
-  } catch (error) {
-    // Its sentences name the option; what follows the first is a hint on escaping that does not help here.
-    const [sentence = 'The options are not understood'] = (error instanceof Error ? error.message : '').split('. ');
-    return `${sentence}. See --help.`;
-  }
 }

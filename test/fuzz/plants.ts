@@ -5,7 +5,7 @@ import type { ChatStore, CommitIntent } from '../../actors/ports.ts';
 import type { ChatEvent } from '../../protocol/events.ts';
 import type { Position } from '../../protocol/position.ts';
 import { override } from '../sim/audit.ts';
-import { MemoryStore } from '../sim/memory-store.ts';
+import { withoutEpochCheck } from '../sim/plants.ts';
 
 export type Plant = {
   /** Laid around the store of every node. */
@@ -68,13 +68,6 @@ function unpairPrompts(store: ChatStore): ChatStore {
       const read = await store.prompt(chat);
       return read.outcome === 'read' ? { ...read, value: read.value.filter(({ role }) => role !== 'tool') } : read;
     },
-  });
-}
-
-function withoutEpochCheck(store: ChatStore): ChatStore {
-  if (!(store instanceof MemoryStore)) return store;
-  return override(store, {
-    commit: (intent) => store.commit({ ...intent, epoch: store.tables.chats.get(intent.chat)?.epoch ?? intent.epoch }),
   });
 }
 

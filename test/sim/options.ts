@@ -1,6 +1,6 @@
 // The options of `npm run sim`.
 
-import { parseArgs } from 'node:util';
+import { isCount, readArguments } from '../support/arguments.ts';
 import type { Shape } from './faults.ts';
 import { PLANT_NAMES, type PlantName } from './plants.ts';
 
@@ -38,9 +38,9 @@ export const HELP = `Plays whole runs of Parley in one process, on simulated tim
 Exit code: 0 when every seed is green, 1 when one is red, 2 for a mistake in the options.`;
 
 export function parseOptions(args: readonly string[]): ParsedOptions {
-  const read = readValues(args);
+  const read = readArguments({ args: [...args], options: OPTIONS });
   if (typeof read === 'string') return { outcome: 'fault', fault: read };
-  const { help, cluster, seeds, from, seed, plant, json, workers } = read;
+  const { help, cluster, seeds, from, seed, plant, json, workers } = read.values;
   if (help === true) return { outcome: 'help' };
   if (seed !== undefined && (seeds !== undefined || from !== undefined)) {
     return { outcome: 'fault', fault: '--seed is one run: leave --seeds and --from out.' };
@@ -72,34 +72,14 @@ export function parseOptions(args: readonly string[]): ParsedOptions {
   };
 }
 
-type Values = {
-  readonly [name in 'seeds' | 'from' | 'seed' | 'plant' | 'json' | 'workers']?: string | undefined;
-} & { readonly [name in 'help' | 'cluster']?: boolean | undefined };
-
-/** The values by their names, or what is wrong. */
-function readValues(args: readonly string[]): Values | string {
-  const text = { type: 'string' } as const;
-  try {
-    return parseArgs({
-      args: [...args],
-      options: {
-        seeds: text,
-        from: text,
-        seed: text,
-        plant: text,
-        json: text,
-        workers: text,
-        cluster: { type: 'boolean' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    }).values;
-  } catch (error) {
-    // Its sentences name the option; what follows the first is a hint on escaping that does not help here.
-    const [sentence = 'The options are not understood'] = (error instanceof Error ? error.message : '').split('. ');
-    return `${sentence}. See --help.`;
-  }
-}
-
-function isCount(text: string): boolean {
-  return /^[1-9]\d{0,8}$/.test(text);
-}
+const TEXT = { type: 'string' } as const;
+const OPTIONS = {
+  cluster: { type: 'boolean' },
+  seeds: TEXT,
+  from: TEXT,
+  seed: TEXT,
+  plant: TEXT,
+  json: TEXT,
+  workers: TEXT,
+  help: { type: 'boolean', short: 'h' },
+} as const;

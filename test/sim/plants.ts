@@ -161,7 +161,7 @@ function splitFrames(bytes: Uint8Array): Uint8Array[] {
 
 // ------------------------------------------------------------------------------------------- database, actor
 
-function withoutEpochCheck(store: ChatStore): ChatStore {
+export function withoutEpochCheck(store: ChatStore): ChatStore {
   if (!(store instanceof MemoryStore)) return store;
   return override(store, {
     commit: (intent) => {
