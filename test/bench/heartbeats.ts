@@ -11,7 +11,7 @@ import { start as startPostgres } from '../support/postgres.ts';
 import type { Benchmark, BenchOptions, BenchResult } from './benchmark.ts';
 
 export const heartbeats: Benchmark = {
-  summary: 'statements per second and node for the ownership of 10,000 resident chats at rest',
+  summary: 'statements per second of all nodes for the ownership of 10,000 resident chats at rest',
   run,
 };
 
