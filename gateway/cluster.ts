@@ -88,10 +88,11 @@ export class ClusterNode {
   }
 
   /** What the host of this node has to know. */
-  get forHost(): Pick<HostDeps, 'isMine' | 'onGivenUp' | 'onTaken' | 'suspension'> {
+  get forHost(): Pick<HostDeps, 'isMine' | 'onGivenUp' | 'onTaken' | 'restElsewhere' | 'suspension'> {
     return {
       onGivenUp: (chat) => this.#cluster?.handOver(chat),
       onTaken: (chats) => this.#cluster?.taken(chats),
+      restElsewhere: async (chat, owner) => this.#cluster?.rest(chat, owner),
       isMine: (chat) => this.#cluster?.isMine(chat) ?? true,
       suspension: { isSuspended: () => this.suspension.isSuspended },
     };

@@ -4,15 +4,15 @@
 import type { TakenChat } from '../actor-ports.ts';
 import type { Chat } from '../../protocol/content.ts';
 import { errorBody, type ErrorBody } from '../../protocol/errors.ts';
-import type { ChatId } from '../../protocol/ids.ts';
+import type { ChatId, OwnerId } from '../../protocol/ids.ts';
 import type { CommandReply, CommandRow } from '../ports.ts';
 import type { ChatActor } from './actor.ts';
 
-/** The other chats of the tree, as far as they are active on this node. */
+/** The other chats of the tree. */
 export type Family = {
-  /** Brings them to rest and keeps them there until the function returned is called. */
-  quiesce(chats: readonly ChatId[]): Promise<() => void>;
-  /** Storage has archived them. */
+  /** Brings them to rest and keeps them there until the function returned is called; those of other nodes for a moment. */
+  quiesce(chats: readonly ChatId[], owner: OwnerId): Promise<() => void>;
+  /** Storage has archived them: those that are active here show it. */
   archived(chats: readonly ChatId[]): void;
   /** Storage has archived them while they were active elsewhere. */
   taken(chats: readonly TakenChat[]): void;
@@ -59,7 +59,7 @@ export async function setArchived(
           return { ok: true, reply: command.reply };
         case 'running':
           if (result.chats.includes(actor.chat)) return 'running';
-          releases.push(await family.quiesce(result.chats));
+          releases.push(await family.quiesce(result.chats, before.owner as OwnerId));
           break;
         case 'parent_archived':
           return { ok: false, error: errorBody('parent_archived') };

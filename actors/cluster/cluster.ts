@@ -1,7 +1,7 @@
 // A node among others, over its incarnations: what the gateway and the lease of the node talk to.
 
 import type { TakenChat } from '../actor-ports.ts';
-import type { ChatId, NodeId } from '../../protocol/ids.ts';
+import type { ChatId, NodeId, OwnerId } from '../../protocol/ids.ts';
 import type { ChatHost } from '../host/api.ts';
 import type { ChatStore, ModelDirectory } from '../ports.ts';
 import { Incarnation, type IncarnationParts } from './incarnation.ts';
@@ -29,6 +29,7 @@ export type ClusterMeasure = {
 export class Cluster {
   /** For sessions, in place of the host of this node. */
   readonly host: ChatHost;
+  readonly #routing: RoutingHost;
   readonly #parts: ClusterParts;
   #incarnation: Incarnation;
 
@@ -36,7 +37,7 @@ export class Cluster {
     this.#parts = parts;
     this.#incarnation = new Incarnation({ ...parts, self });
     const { host: local, suspension, store, models, clock, counts } = parts;
-    this.host = new RoutingHost({
+    this.#routing = new RoutingHost({
       local,
       incarnation: () => this.#incarnation,
       suspension,
@@ -45,6 +46,7 @@ export class Cluster {
       clock,
       counts,
     });
+    this.host = this.#routing;
   }
 
   start(): void {
@@ -108,6 +110,11 @@ export class Cluster {
   /** These chats are not those of their nodes any more. */
   taken(chats: readonly TakenChat[]): void {
     this.#incarnation.taken(chats);
+  }
+
+  /** Brings a chat to rest, wherever it is. */
+  rest(chat: ChatId, owner: OwnerId): Promise<void> {
+    return this.#routing.rest(chat, owner);
   }
 
   /** Its row is retired. */

@@ -81,7 +81,9 @@ export type Call =
   /** The messages that wait in the chat. */
   | { readonly type: 'queue'; readonly viewer: Principal; readonly chat: ChatId; readonly epoch: number }
   /** Where the log of the chat stands, after asking storage whether it is still the chat's. */
-  | { readonly type: 'confirm'; readonly viewer: Principal; readonly chat: ChatId; readonly epoch: number };
+  | { readonly type: 'confirm'; readonly viewer: Principal; readonly chat: ChatId; readonly epoch: number }
+  /** The chat has to rest for a moment: it is archived with its tree. */
+  | { readonly type: 'rest'; readonly viewer: Principal; readonly chat: ChatId; readonly epoch: number };
 
 export type Answer =
   | { readonly type: 'reply'; readonly ok: boolean; readonly body: Uint8Array }
@@ -134,7 +136,7 @@ const ITEMS = {
   ended: 9,
 } as const satisfies Record<LinkItem['type'], number>;
 
-const CALLS = { command: 1, queue: 2, confirm: 3 } as const satisfies Record<Call['type'], number>;
+const CALLS = { command: 1, queue: 2, confirm: 3, rest: 4 } as const satisfies Record<Call['type'], number>;
 const ANSWERS = { reply: 1, top: 2, elsewhere: 3 } as const satisfies Record<Answer['type'], number>;
 
 const ROLES: readonly Principal['role'][] = ['member', 'auditor', 'admin'];
@@ -303,6 +305,7 @@ function wireCall(call: Call): readonly unknown[] {
     }
     case 'queue':
     case 'confirm':
+    case 'rest':
       return [type, wirePrincipal(call.viewer), uuidToBytes(call.chat), call.epoch];
     default:
       return unreachable(call);
@@ -331,6 +334,8 @@ function parseCall([type, first, second, third, fourth, fifth, sixth, seventh]: 
       return { type: 'queue', viewer, chat, epoch };
     case CALLS.confirm:
       return { type: 'confirm', viewer, chat, epoch };
+    case CALLS.rest:
+      return { type: 'rest', viewer, chat, epoch };
     default:
       throw new ProtocolError('bad_frame', 'call.type is none that this version knows');
   }

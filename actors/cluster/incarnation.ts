@@ -45,6 +45,8 @@ export type IncarnationParts = {
   readonly onLeft: () => void;
 };
 
+const NO_BODY = encodeBody(null);
+
 export class Incarnation {
   readonly self: NodeId;
   readonly members: Members;
@@ -286,6 +288,11 @@ export class Incarnation {
         const at = await host.confirmHere(call.viewer, call.chat);
         if (at.outcome === 'elsewhere') return { type: 'elsewhere', node: at.node };
         return at.outcome === 'top' ? { type: 'top', position: at.position } : { type: 'elsewhere', node: null };
+      }
+      case 'rest': {
+        const rested = await host.restHere(call.chat);
+        if (rested.outcome === 'elsewhere') return { type: 'elsewhere', node: rested.node };
+        return { type: 'reply', ok: true, body: NO_BODY };
       }
       default:
         return unreachable(call);

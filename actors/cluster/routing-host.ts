@@ -8,16 +8,17 @@ import { decodeBody } from '../../protocol/codec.ts';
 import { errorBody, type ErrorBody } from '../../protocol/errors.ts';
 import { asArray } from '../../protocol/fields.ts';
 import type { Args } from '../../protocol/frames.ts';
-import type { ChatId, NodeId } from '../../protocol/ids.ts';
+import type { ChatId, NodeId, OwnerId } from '../../protocol/ids.ts';
 import { comparePositions, type Position } from '../../protocol/position.ts';
 import { must } from '../../protocol/assert.ts';
 import { parseError, parseQueued } from '../../protocol/wire-content.ts';
 import type { QueuedMessage } from '../../protocol/content.ts';
 import { refusal } from '../chat/command-runner.ts';
 import { isChatCommandName, parseChatArg } from '../chat/commands.ts';
-import type { Attached, ChatHost, CommandRequest, Follower, QueryResult } from '../host/api.ts';
+import type { Attached, ChatHost, CommandRequest, Elsewhere, Follower, QueryResult } from '../host/api.ts';
 import { attachTo, SEES_ALL, type AttachSource } from '../host/attach.ts';
-import type { Elsewhere, NodeChatHost } from '../host/chat-host.ts';
+import type { NodeChatHost } from '../host/chat-host.ts';
+import type { Rested } from '../host/family.ts';
 import { runQuery } from '../host/queries.ts';
 import type { ChatStore, Clock, CommandReply, ModelDirectory, Principal } from '../ports.ts';
 import type { ClusterCounts } from './counts.ts';
@@ -91,6 +92,21 @@ export class RoutingHost implements ChatHost {
     const { store, models } = this.#parts;
     const queueOf = (by: Principal, chat: ChatId) => this.#queueOf(by, chat);
     return runQuery({ store, models, queueOf }, viewer, name, args);
+  }
+
+  /** Brings a chat to rest, wherever it is. When nobody can be asked in time it does not rest, which storage finds. */
+  async rest(chat: ChatId, owner: OwnerId): Promise<void> {
+    const viewer: Principal = { owner, role: 'member', groups: [] };
+    await this.#route<Rested>(
+      chat,
+      async (target) => {
+        if (target === null) return this.#parts.local.restHere(chat);
+        const called = await this.#call(target, chat, (epoch) => ({ type: 'rest', viewer, chat, epoch }));
+        if (called === 'silent') return { outcome: 'elsewhere', node: target };
+        return 'outcome' in called ? called : { outcome: 'rested' };
+      },
+      () => ({ outcome: 'rested' }),
+    );
   }
 
   #queueOf(viewer: Principal, chat: ChatId): Promise<readonly QueuedMessage[] | null> {

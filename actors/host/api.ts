@@ -2,7 +2,7 @@
 
 import type { ErrorBody } from '../../protocol/errors.ts';
 import type { SnapshotPiece, Args } from '../../protocol/frames.ts';
-import type { ChatId, CommandId } from '../../protocol/ids.ts';
+import type { ChatId, CommandId, NodeId } from '../../protocol/ids.ts';
 import type { Position } from '../../protocol/position.ts';
 import type { TraceParent } from '../../protocol/trace-parent.ts';
 import type { CommandReply, Principal } from '../ports.ts';
@@ -60,3 +60,6 @@ export type ChatHost = {
   /** Rejects for bugs only. */
   query(viewer: Principal, name: string, args: Args): Promise<QueryResult>;
 };
+
+/** Another node has the chat, as far as is known. */
+export type Elsewhere = { readonly outcome: 'elsewhere'; readonly node: NodeId | null };

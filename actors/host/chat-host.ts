@@ -10,17 +10,17 @@ import type { Args } from '../../protocol/frames.ts';
 import type { ChatId, NodeId } from '../../protocol/ids.ts';
 import type { Position } from '../../protocol/position.ts';
 import { ChatActor, type ActorDeps } from '../chat/actor.ts';
-import type { Family } from '../chat/archive.ts';
 import { CommandRunner, refusal } from '../chat/command-runner.ts';
 import { isChatCommandName, parseChatArg } from '../chat/commands.ts';
 import { ActorCounts, type EndReason } from '../chat/counts.ts';
 import type { CommandReply, Log, Principal } from '../ports.ts';
 import { traceField } from '../tracing.ts';
 import { Activations } from './activations.ts';
-import type { Attached, ChatHost, CommandRequest, Follower, QueryResult } from './api.ts';
+import type { Attached, ChatHost, CommandRequest, Elsewhere, Follower, QueryResult } from './api.ts';
 import { actorSource, attachTo, placeIn, SEES_ALL, type AttachSource } from './attach.ts';
 import { Crashes } from './crashes.ts';
 import { createChat } from './create.ts';
+import { HostFamily, type Rested } from './family.ts';
 import { forkChat } from './fork.ts';
 import type { HostDeps } from './host-deps.ts';
 import { measureActors, type ActorsMeasure } from './measure.ts';
@@ -28,9 +28,6 @@ import { endOvertaken } from './overtaken.ts';
 import { runQuery } from './queries.ts';
 import { Revivals } from './revivals.ts';
 import { HOST_LIMITS } from './settings.ts';
-
-/** Another node has the chat. */
-export type Elsewhere = { readonly outcome: 'elsewhere'; readonly node: NodeId | null };
 
 /** The log of a chat that is here, with a follower on it; `since` as in `placeIn`. */
 export type Followed =
@@ -60,7 +57,7 @@ export class NodeChatHost implements ChatHost {
   readonly #activations: Activations;
   readonly #crashes = new Crashes(this.counts.limits);
   readonly #revivals: Revivals;
-  readonly #family: Family;
+  readonly #family: HostFamily;
   #draining = false;
   /** What ends now is for whoever looks for what is due. */
   #abandoning = false;
@@ -76,11 +73,11 @@ export class NodeChatHost implements ChatHost {
     this.#log = deps.log;
     this.#activations = new Activations(deps.store, counts);
     this.#revivals = new Revivals(deps.clock, counts, (chat) => this.#reviveOrAgain(chat));
-    this.#family = {
-      quiesce: (chats) => this.#quiesce(chats),
-      archived: (chats) => this.#noteArchived(chats),
-      taken: (chats) => deps.onTaken?.(chats),
-    };
+    this.#family = new HostFamily({
+      ...deps,
+      obtain: (chat) => this.#actorOf(chat),
+      residentOf: (chat) => this.#residents.get(chat)?.actor,
+    });
   }
 
   /** Takes up what runs or is due, then begins to look after the residents. Resolves when every such chat is loaded. */
@@ -280,6 +277,17 @@ export class NodeChatHost implements ChatHost {
     return 'error' in obtained ? null : obtained.resident.actor.streamLog.view.queue;
   }
 
+  /** Brings the chat to rest, for a moment, so that another node can archive it with its tree. */
+  restHere(chat: ChatId): Promise<Elsewhere | Rested> {
+    return this.#family.restHere(chat);
+  }
+
+  async #actorOf(chat: ChatId): Promise<ChatActor | Elsewhere | null> {
+    const obtained = await this.#obtain(chat, null);
+    if ('owner' in obtained) return { outcome: 'elsewhere', node: obtained.owner };
+    return 'resident' in obtained ? obtained.resident.actor : null;
+  }
+
   /** The chat's actor, loaded if need be. A chat that the viewer may not see looks like none. */
   async #obtain(chat: ChatId, viewer: Principal | null): Promise<Obtained> {
     for (let tries = 0; tries < HOST_LIMITS.triesMax; tries++) {
@@ -431,28 +439,6 @@ export class NodeChatHost implements ChatHost {
     }
     void oldest?.passivate();
     return oldest !== null;
-  }
-
-  async #quiesce(chats: readonly ChatId[]): Promise<() => void> {
-    const obtained = await Promise.all(chats.map((chat) => this.#obtain(chat, null)));
-    const actors = obtained.flatMap((found) => ('resident' in found ? [found.resident.actor] : []));
-    const releases = await Promise.all(actors.map((actor) => actor.quiesce()));
-    return () => {
-      for (const release of releases) release();
-    };
-  }
-
-  /** `updated_at` moves on the chat that was named only: the others change with it. */
-  #noteArchived(chats: readonly ChatId[]): void {
-    for (const id of chats) {
-      const actor = this.#residents.get(id)?.actor;
-      actor?.post(async () => {
-        if (actor.state.chat.archived) return;
-        const chat = { ...actor.state.chat, archived: true };
-        actor.adopt({ ...actor.state, chat });
-        actor.show([{ kind: 'chat', chat }]);
-      });
-    }
   }
 
   /** Runs the task again and again; it says after how long. */

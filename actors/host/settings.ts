@@ -29,6 +29,8 @@ export const HOST_LIMITS = {
   reviveBaseMs: 100,
   reviveCeilingMs: 10_000,
   sweepEveryMs: 5_000,
+  /** How long a chat is kept at rest for another node, which archives it with its tree meanwhile. */
+  restHeldMs: 2_000,
   /** Between two looks, among other nodes, for actors whose epoch is over. */
   overtakenEveryMs: 15_000,
   /** Running or due chats taken over in one scan. */

@@ -4,7 +4,9 @@ import { describe, expect, test } from 'vitest';
 import { CLUSTER_LIMITS } from '../../actors/cluster/limits.ts';
 import { HOST_LIMITS } from '../../actors/host/settings.ts';
 import { must } from '../../protocol/assert.ts';
+import { decodeBody } from '../../protocol/codec.ts';
 import { uuidToBytes } from '../../protocol/ids.ts';
+import { parseError } from '../../protocol/wire-content.ts';
 import { besides, comesToRest, detach, FOLLOW, kindOf, loses, streaming, TAKEN, UNFOLLOW } from './cluster-scene.ts';
 import { ADA, ClusterStage } from './cluster-stage.ts';
 
@@ -127,5 +129,25 @@ describe('an owner that nobody asks', () => {
       const piece = again.attached?.outcome === 'snapshot' ? again.attached.nextPiece() : null;
       expect(piece?.head?.chat.archived).toBe(true);
     }
+  });
+
+  test('[archive] archived with its tree while it runs at another node, it is stopped there and keeps its text', async () => {
+    const { stage, chat: child, owner, other, far } = await streaming();
+    const root = await stage.create();
+    const row = must(stage.tables.chats.get(child), 'it was created');
+    row.chat = { ...row.chat, parent: root, root };
+    await stage.until(other.host.command(ADA, stage.renameOf(root)));
+    expect(stage.tables.chats.get(root)?.ownerNode).toBe(other.id);
+    const reply = await stage.until(other.command('chat.archive', { chat: uuidToBytes(root) }, stage.newId()));
+    expect(reply.ok).toBe(true);
+    expect(row.chat).toMatchObject({ archived: true, status: 'waiting', last_turn: { outcome: 'stopped' } });
+    expect(row.messages.map(({ role, parts }) => [role, parts.map(({ text }) => text).join('')])).toEqual([
+      ['user', 'hello'],
+      ['assistant', 'a'],
+    ]);
+    await stage.pass(HOST_LIMITS.restHeldMs + 1_000);
+    expect(far.ends).toBe(1);
+    const again = await stage.until(owner.command('chat.send', stage.sendArgs(child, 'more'), stage.newId()));
+    expect(parseError(decodeBody(again.body)).code).toBe('archived');
   });
 });
