@@ -101,9 +101,14 @@ export class NodeChatHost implements ChatHost {
     for (const cancel of [...this.#cancelTimers, this.#cancelLook]) cancel();
     this.#revivals.stop();
     await Promise.allSettled(this.#loading.values());
+    const { drainMs } = this.#deps.host;
+    const actors = [...this.#residents.values()].map((resident) => resident.actor).toSorted(runningLast);
+    const running = actors.filter(({ atRest }) => !atRest).length;
     await Promise.all(
-      [...this.#residents.values()].map(async ({ actor }) => {
-        await this.#restsWithin(actor, this.#deps.host.drainMs);
+      actors.map(async (actor, place) => {
+        // Not all at the deadline: whoever takes them up has them one after the other, and their clients wait less.
+        const late = Math.max(0, place - (actors.length - running)) / Math.max(1, running);
+        await this.#restsWithin(actor, drainMs * (1 - HOST_LIMITS.drainSpread * late));
         await this.#giveUp(actor);
       }),
     );
@@ -470,6 +475,10 @@ function goesDown(): CommandReply {
 
 function isIdle(actor: ChatActor): boolean {
   return actor.atRest && actor.streamLog.followers === 0;
+}
+
+function runningLast(a: ChatActor, b: ChatActor): number {
+  return Number(!a.atRest) - Number(!b.atRest);
 }
 
 function maySee(actor: ChatActor, viewer: Principal | null): boolean {

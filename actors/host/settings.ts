@@ -28,6 +28,8 @@ export const HOST_LIMITS = {
   /** First wait before a running chat is loaded again after its actor ended; doubles up to the ceiling. */
   reviveBaseMs: 100,
   reviveCeilingMs: 10_000,
+  /** Of the time to drain, the last part over which turns that still run are given up one after the other. */
+  drainSpread: 0.4,
   sweepEveryMs: 5_000,
   /** How long a chat is kept at rest for another node, which archives it with its tree meanwhile. */
   restHeldMs: 2_000,

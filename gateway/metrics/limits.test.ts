@@ -93,6 +93,7 @@ const HOST: Readonly<Record<keyof typeof HOST_LIMITS | keyof HostSettings, Seen>
   crashedChats: 'hit',
   reviveBaseMs: 'none',
   reviveCeilingMs: 'none',
+  drainSpread: 'none',
   restHeldMs: 'none',
   overtakenEveryMs: 'none',
   sweepEveryMs: 'none',

@@ -35,7 +35,7 @@ ${lines.join('\n')}
   --json FILE     writes the figures to FILE
   --history FILE  writes the history to FILE as JSON lines, for npm run check:history -- FILE
   --nodes N       nodes; without it as many as the scenario needs
-  --chats N       chats, with two clients each; without it 200, deploy 100
+  --chats N       chats, with two clients each; without it 200, deploy 60
   --faults N      faults
   --overlap       kill: the next one without waiting for the last takeover, and without its bound
   --seed N        the load and the choice of faults; what the machine does in between is its own
