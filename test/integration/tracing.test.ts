@@ -152,12 +152,13 @@ describe('with a collector', () => {
     await traced.client.send(chat.id, { text: 'fake: tokens=100 pace=20ms' });
     await streaming;
     traced.under = second.parent;
-    await traced.client.send(chat.id, { text: 'fake: tokens=3 waited' });
+    const waiting = traced.client.newCommandId();
+    await traced.client.send(chat.id, { text: 'fake: tokens=3 waited' }, { id: waiting });
     traced.under = null;
-    const done = settled(chat, 2);
     await node.kill();
     await node.restart();
-    await done;
+    // By its state: both turns may be over before the client has come back.
+    await chat.until(({ lastTurn }) => lastTurn?.turn === (waiting as string));
     const requests = await collector.collected(second.id, 'request', 1);
     expect(parentsOf('fake: tokens=3 waited').map(spanOf)).toEqual(requests.map(({ spanId }) => spanId));
     // What the dead node began goes on under the first trace.
