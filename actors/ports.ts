@@ -477,7 +477,7 @@ export type ArchiveRequest = {
 };
 
 export type ArchiveResult =
-  /** `changed`: the chats of the tree that it changed, the named one included; `taken`: those that were taken from other nodes. */
+  /** `changed`: the chats of the tree that it changed, the named one included; `taken`: those that other nodes had. */
   | { readonly outcome: 'archived'; readonly changed: readonly ChatId[]; readonly taken: readonly TakenChat[] }
   | { readonly outcome: 'running'; readonly chats: readonly ChatId[] }
   | { readonly outcome: 'parent_archived' }

@@ -92,7 +92,7 @@ export class ClusterNode {
     return {
       onGivenUp: (chat) => this.#cluster?.handOver(chat),
       onTaken: (chats) => this.#cluster?.taken(chats),
-      restElsewhere: async (chat, owner) => this.#cluster?.rest(chat, owner),
+      restElsewhere: async (chat, owner) => (await this.#cluster?.rest(chat, owner)) ?? false,
       isMine: (chat) => this.#cluster?.isMine(chat) ?? true,
       suspension: { isSuspended: () => this.suspension.isSuspended },
     };

@@ -178,6 +178,19 @@ export async function release(
   return released.outcome === 'read' && released.value.length === 1;
 }
 
+/** Those of the actors whose chat has another epoch by now. */
+export function overtaken(connections: Connections, actors: readonly ActorEpoch[]): Promise<Read<readonly ChatId[]>> {
+  return connections.read(async (connection) => {
+    const rows = await connection.query<{ id: ChatId }>({
+      text: `
+        select c.id from unnest($1::uuid[], $2::bigint[]) as a (chat, epoch) join chats c on c.id = a.chat
+        where c.epoch <> a.epoch`,
+      values: [arrayLiteral(actors.map(({ chat }) => chat)), arrayLiteral(actors.map(({ epoch }) => epoch))],
+    });
+    return rows.map((row) => row.id);
+  });
+}
+
 /**
  * Chats that must run on and that no live incarnation owns, the owners taking turns: somebody with a thousand of them
  * does not keep the others waiting. Sorting reads every due chat; after a crash these are the active ones of a node.
@@ -223,18 +236,6 @@ function activationStatements(activations: readonly Activation[], taking: Taking
     ...loads,
     { text: LOAD_COMMANDS, values: [chats, taking.node, taking.commandsMax + 1] },
   ];
-}
-
-export function overtaken(connections: Connections, actors: readonly ActorEpoch[]): Promise<Read<readonly ChatId[]>> {
-  return connections.read(async (connection) => {
-    const rows = await connection.query<{ id: ChatId }>({
-      text: `
-        select c.id from unnest($1::uuid[], $2::bigint[]) as a (chat, epoch) join chats c on c.id = a.chat
-        where c.epoch <> a.epoch`,
-      values: [arrayLiteral(actors.map(({ chat }) => chat)), arrayLiteral(actors.map(({ epoch }) => String(epoch)))],
-    });
-    return rows.map((row) => row.id);
-  });
 }
 
 /** The rows of the statements above, in their order. */

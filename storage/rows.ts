@@ -58,7 +58,10 @@ export function chatFromRow(row: ChatRow): Chat {
   };
 }
 
-/** Those of a chat as its owner sees it in lists: what is unread is counted up to the limit, by an index of its own, whose condition names the role that is left out. */
+/**
+ * Those of a chat as its owner sees it in lists: what is unread is counted up to the limit, by an index of its own, whose
+ * condition names the role that is left out.
+ */
 export const SUMMARY_COLUMNS = `${CHAT_COLUMNS}, c.read_number, (
     select count(*) from (
       select from messages m

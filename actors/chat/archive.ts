@@ -10,8 +10,11 @@ import type { ChatActor } from './actor.ts';
 
 /** The other chats of the tree. */
 export type Family = {
-  /** Brings them to rest and keeps them there until the function returned is called; those of other nodes for a moment. */
-  quiesce(chats: readonly ChatId[], owner: OwnerId): Promise<() => void>;
+  /**
+   * Brings them to rest and keeps them there until the function returned is called, those of other nodes for a moment. Null
+   * when one of them cannot be reached: none is kept then.
+   */
+  quiesce(chats: readonly ChatId[], owner: OwnerId): Promise<(() => void) | null>;
   /** Storage has archived them: those that are active here show it. */
   archived(chats: readonly ChatId[]): void;
   /** Storage has archived them while they were active elsewhere. */
@@ -57,10 +60,14 @@ export async function setArchived(
           if (archived) family.archived(result.changed.filter((id) => id !== actor.chat));
           if (result.taken.length > 0) family.taken(result.taken);
           return { ok: true, reply: command.reply };
-        case 'running':
+        case 'running': {
           if (result.chats.includes(actor.chat)) return 'running';
-          releases.push(await family.quiesce(result.chats, before.owner as OwnerId));
+          const release = await family.quiesce(result.chats, before.owner as OwnerId);
+          // Each try would wait as long again, and this chat with it.
+          if (release === null) return unavailable('a chat of the tree cannot be reached');
+          releases.push(release);
           break;
+        }
         case 'parent_archived':
           return { ok: false, error: errorBody('parent_archived') };
         case 'stale':
@@ -68,11 +75,15 @@ export async function setArchived(
           actor.end(result.outcome);
           return 'ended';
         case 'unavailable':
-          return { ok: false, error: errorBody('unavailable', undefined, 1_000) };
+          return unavailable();
       }
     }
-    return { ok: false, error: errorBody('unavailable', 'a chat of the tree does not come to rest', 1_000) };
+    return unavailable('a chat of the tree does not come to rest');
   } finally {
     for (const release of releases) release();
   }
+}
+
+function unavailable(detail?: string): ArchiveOutcome {
+  return { ok: false, error: errorBody('unavailable', detail, 1_000) };
 }

@@ -112,8 +112,8 @@ export class Cluster {
     this.#incarnation.taken(chats);
   }
 
-  /** Brings a chat to rest, wherever it is. */
-  rest(chat: ChatId, owner: OwnerId): Promise<void> {
+  /** Brings a chat to rest, wherever it is; false when it cannot be reached. */
+  rest(chat: ChatId, owner: OwnerId): Promise<boolean> {
     return this.#routing.rest(chat, owner);
   }
 

@@ -93,9 +93,10 @@ export class InLinks {
     link.heardMs = this.#parts.clock.nowMs();
     for (const item of items) {
       const following = link.following.get(item.id);
-      // It was let go of while this was under way.
+      // It was let go of while this was under way; or it came to life again, and is let go of once more.
       if (following === undefined) {
         if (item.type === 'ended') link.released.delete(item.id);
+        else link.released.add(item.id);
         continue;
       }
       following.askedMs = null;

@@ -94,10 +94,10 @@ export class RoutingHost implements ChatHost {
     return runQuery({ store, models, queueOf }, viewer, name, args);
   }
 
-  /** Brings a chat to rest, wherever it is. When nobody can be asked in time it does not rest, which storage finds. */
-  async rest(chat: ChatId, owner: OwnerId): Promise<void> {
+  /** Brings a chat to rest, wherever it is; false when nobody could be asked in time. */
+  async rest(chat: ChatId, owner: OwnerId): Promise<boolean> {
     const viewer: Principal = { owner, role: 'member', groups: [] };
-    await this.#route<Rested>(
+    const done = await this.#route<Rested | { readonly outcome: 'unreached' }>(
       chat,
       async (target) => {
         if (target === null) return this.#parts.local.restHere(chat);
@@ -105,8 +105,9 @@ export class RoutingHost implements ChatHost {
         if (called === 'silent') return { outcome: 'elsewhere', node: target };
         return 'outcome' in called ? called : { outcome: 'rested' };
       },
-      () => ({ outcome: 'rested' }),
+      () => ({ outcome: 'unreached' }),
     );
+    return done.outcome === 'rested';
   }
 
   #queueOf(viewer: Principal, chat: ChatId): Promise<readonly QueuedMessage[] | null> {

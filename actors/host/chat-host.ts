@@ -102,7 +102,7 @@ export class NodeChatHost implements ChatHost {
     this.#revivals.stop();
     await Promise.allSettled(this.#loading.values());
     const { drainMs } = this.#deps.host;
-    const actors = [...this.#residents.values()].map((resident) => resident.actor).toSorted(runningLast);
+    const actors = [...this.#actors()].toSorted(runningLast);
     const running = actors.filter(({ atRest }) => !atRest).length;
     await Promise.all(
       actors.map(async (actor, place) => {

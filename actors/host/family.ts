@@ -30,11 +30,15 @@ export class HostFamily implements Family {
     this.#parts = parts;
   }
 
-  async quiesce(chats: readonly ChatId[], owner: OwnerId): Promise<() => void> {
-    const releases = await Promise.all(chats.map((chat) => this.#quiesce(chat, owner)));
-    return () => {
+  async quiesce(chats: readonly ChatId[], owner: OwnerId): Promise<(() => void) | null> {
+    const results = await Promise.all(chats.map((chat) => this.#quiesce(chat, owner)));
+    const releases = results.filter((release) => release !== null);
+    const releaseAll = (): void => {
       for (const release of releases) release();
     };
+    if (releases.length === chats.length) return releaseAll;
+    releaseAll();
+    return null;
   }
 
   /** For another node: it cannot say when it is done, so the chat goes on by itself after a moment. */
@@ -64,11 +68,10 @@ export class HostFamily implements Family {
     this.#parts.onTaken?.(chats);
   }
 
-  async #quiesce(chat: ChatId, owner: OwnerId): Promise<() => void> {
+  async #quiesce(chat: ChatId, owner: OwnerId): Promise<(() => void) | null> {
     const found = await this.#parts.obtain(chat);
     if (found === null) return NOTHING;
     if (!('outcome' in found)) return found.quiesce();
-    await this.#parts.restElsewhere?.(chat, owner);
-    return NOTHING;
+    return (await this.#parts.restElsewhere?.(chat, owner)) === true ? NOTHING : null;
   }
 }

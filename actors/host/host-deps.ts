@@ -15,6 +15,6 @@ export type HostDeps = Omit<ActorDeps, 'onEnded' | 'counts'> & {
   readonly onGivenUp?: (chat: ChatId) => void;
   /** These chats were taken from the nodes that had them: those should hear of it. */
   readonly onTaken?: (chats: readonly TakenChat[]) => void;
-  /** Brings a chat of another node to rest for a moment. Resolves in bounded time, whatever came of it. */
-  readonly restElsewhere?: (chat: ChatId, owner: OwnerId) => Promise<unknown>;
+  /** Brings a chat of another node to rest for a moment; false, after a bounded time, when that cannot be reached. */
+  readonly restElsewhere?: (chat: ChatId, owner: OwnerId) => Promise<boolean>;
 };

@@ -150,4 +150,19 @@ describe('an owner that nobody asks', () => {
     const again = await stage.until(owner.command('chat.send', stage.sendArgs(child, 'more'), stage.newId()));
     expect(parseError(decodeBody(again.body)).code).toBe('archived');
   });
+
+  test('[archive] a tree of which a running chat cannot be reached is refused in the time of one search', async () => {
+    const { stage, chat: child, owner, other } = await streaming();
+    const root = await stage.create();
+    const row = must(stage.tables.chats.get(child), 'it was created');
+    row.chat = { ...row.chat, parent: root, root };
+    await stage.until(other.host.command(ADA, stage.renameOf(root)));
+    owner.bus.setConnected(false);
+    const beganMs = stage.clock.nowMs();
+    const archive = other.command('chat.archive', { chat: uuidToBytes(root) }, stage.newId());
+    const reply = await stage.until(archive, 60_000);
+    expect(parseError(decodeBody(reply.body)).code).toBe('unavailable');
+    expect(stage.clock.nowMs() - beganMs).toBeLessThan(CLUSTER_LIMITS.routeMs + 2_000);
+    expect(row.chat.archived).toBe(false);
+  });
 });

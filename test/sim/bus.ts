@@ -6,8 +6,8 @@ import type { Clock } from '../../actors/ports.ts';
 import type { Faults } from './faults.ts';
 import type { SimRandom } from './random.ts';
 
-/** Where an end stands: it takes nothing in while its machine stands still. */
-export type Machine = { run(task: () => void): void };
+/** What comes in passes here: nothing does while the machine of the end stands still. */
+export type Gate = { run(task: () => void): void };
 
 export type SimHubOptions = {
   readonly clock: Clock;
@@ -30,8 +30,8 @@ export class SimHub implements Carrier {
     this.#options = options;
   }
 
-  join(machine: Machine): SimBus {
-    const end = new SimBus(this, machine);
+  join(gate: Gate): SimBus {
+    const end = new SimBus(this, gate);
     this.#ends.add(end);
     return end;
   }
@@ -86,14 +86,14 @@ export class SimHub implements Carrier {
 
 /** connected ⇄ cut off, which it may notice late → closed. */
 export class SimBus extends LocalBus {
-  readonly #machine: Machine;
+  readonly #gate: Gate;
   /** When the last message of each other end arrives: none of its later ones comes before, unless it is reordered. */
   readonly #lastMs = new Map<SimBus, number>();
   #isCut = false;
 
-  constructor(hub: SimHub, machine: Machine) {
+  constructor(hub: SimHub, gate: Gate) {
     super(hub);
-    this.#machine = machine;
+    this.#gate = gate;
   }
 
   /** Nothing goes in or out, whether this end knows or not. */
@@ -108,7 +108,7 @@ export class SimBus extends LocalBus {
 
   /** It is told what is so: that it is cut off, or connected again. */
   notice(): void {
-    this.#machine.run(() => this.setConnected(!this.#isCut));
+    this.#gate.run(() => this.setConnected(!this.#isCut));
   }
 
   mend(): void {
@@ -125,6 +125,6 @@ export class SimBus extends LocalBus {
   }
 
   override take(subject: string, bytes: Uint8Array): void {
-    this.#machine.run(() => super.take(subject, bytes));
+    this.#gate.run(() => super.take(subject, bytes));
   }
 }

@@ -9,6 +9,9 @@ import { DEAD_MS } from './network.ts';
 import type { SimNode } from './node.ts';
 import type { Site, World } from './world.ts';
 
+/** Before a rolling restart looks past a machine that is down. */
+const ROLL_MS = 500;
+
 export class Cluster implements Site {
   /** The last reader of a mirror has left for certain, the mirror is let go of, and its link. */
   readonly lingerMs = DEAD_MS + CLUSTER_LIMITS.mirrorLingerMs + CLUSTER_LIMITS.ackWaitMs + CLUSTER_LIMITS.silentMs;
@@ -16,7 +19,7 @@ export class Cluster implements Site {
   readonly #hub: SimHub;
   readonly #machines: readonly Machine[];
   /** Machines that are still to be restarted, one after the other. */
-  #rolling: Machine[] = [];
+  readonly #rolling: Machine[] = [];
   #isRolling = false;
 
   constructor(world: World) {
@@ -188,5 +191,3 @@ export class Cluster implements Site {
     else clock.after(ROLL_MS, () => this.#rollOn());
   }
 }
-
-const ROLL_MS = 500;
