@@ -7,6 +7,12 @@ import type { Position } from '../protocol/position.ts';
 import type { TraceParent } from '../protocol/trace-parent.ts';
 import type { CompactionRecord } from './chat/compaction/record.ts';
 
+/**
+ * When streamed text is saved. `batched`: it is shown at once and saved now and then, a crash takes back what was not.
+ * `shown`: it is shown once it is saved, a crash takes nothing back.
+ */
+export type JournalMode = 'batched' | 'shown';
+
 /** What has to survive of the turn that runs. */
 export type TurnRecord = {
   readonly id: TurnId;
@@ -20,6 +26,8 @@ export type TurnRecord = {
   readonly retry: { readonly error: ErrorBody; readonly atMs: number; readonly delayMs: number } | null;
   /** Where the latest attempt was opened (its `step started`); absent before the first one. */
   readonly openedAt?: Position;
+  /** Of the latest attempt. Absent: `batched`. */
+  readonly journal?: JournalMode;
   /** Recoveries of this turn so far: bounded, with the reason `chat_crashed` at its end. */
   readonly recoveries: number;
   /** The limit of steps is reached: this one may call no tool, and is the last. */

@@ -277,6 +277,7 @@ function chatSettings(config: Config): ChatSettings {
   return {
     ...CHAT_DEFAULTS,
     mergeWindowMs: config.mergeWindowMs,
+    journal: config.journal,
     journalEveryMs: config.journalEveryMs,
     silenceTimeoutMs: config.streamSilenceTimeoutMs,
     attemptsMax: config.attemptsMax,

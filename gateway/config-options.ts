@@ -200,11 +200,18 @@ export const OPTIONS = {
     doc: 'Text that arrives within this time becomes one event; the first piece goes out at once.',
     schema: whole(0, 1_000),
   }),
+  journal: option({
+    env: 'PARLEY_JOURNAL',
+    unit: 'batched|shown',
+    default: 'batched',
+    doc: 'Streamed text is shown at once and saved now and then, or shown once it is saved: then a crash takes nothing back.',
+    schema: z.string().pipe(z.enum(['batched', 'shown'], 'must be batched or shown')),
+  }),
   journalEveryMs: option({
     env: 'PARLEY_JOURNAL_EVERY_MS',
     unit: 'ms',
     default: '500',
-    doc: 'How often streamed text is saved: what a crash of the node may take back.',
+    doc: 'How often streamed text is saved when it is `batched`: what a crash of the node may take back.',
     schema: whole(10, 60_000),
   }),
   idlePassivationMs: option({

@@ -388,13 +388,8 @@ export class ChatActor {
 
   #startAttempt(resume: ResumedRun | null): void {
     this.#attempt?.abandon();
-    const { clock, store, settings, counts, tracer } = this.deps;
     const run: AttemptRun = new AttemptRun({
-      clock,
-      store,
-      settings,
-      counts,
-      tracer,
+      deps: this.deps,
       trace: this.#state.turn?.trace ?? null,
       chat: this.chat,
       log: this.streamLog,
@@ -411,6 +406,7 @@ export class ChatActor {
           if (this.#attempt === run) await this.step({ type: 'block' }, {}, null);
         });
       },
+      onDue: () => this.post(() => this.#journal()),
       onCrash: (error) => {
         this.post(async () => {
           throw error;
@@ -431,7 +427,10 @@ export class ChatActor {
 
   async #attemptEnded(run: AttemptRun, result: AttemptResult): Promise<void> {
     if (this.#attempt !== run) return;
-    run.writer.flush();
+    // All that the model has said is shown in front of the message that it becomes.
+    if (this.deps.settings.journal === 'shown') await this.#journal();
+    else run.writer.flush();
+    if (this.#attempt !== run) return;
     const end = { ended: this.#endedAttempt(result), state: this.#state, calls: this.#calls.source };
     const { ended, verdict, plan, after } = judgedEnd(end, this.deps);
     await this.step({ type: 'attemptEnded', verdict, after, more: this.#hasMore() }, { ended, plan }, null);
@@ -448,19 +447,21 @@ export class ChatActor {
   }
 
   #armJournal(): void {
+    if (this.deps.settings.journal === 'shown') return;
     this.#journalTimer.arm('journal', this.deps.settings.journalEveryMs, () => {
       this.post(() => this.#journal());
       this.#armJournal();
     });
   }
 
-  /** Saves what was streamed since the last pack. Deltas go on meanwhile: a pack reserves no position. */
+  /** Saves what was streamed since the last pack. What is shown already reserves no position: deltas go on meanwhile. */
   async #journal(): Promise<void> {
     if (this.life !== 'streaming') return;
     const draft = this.openDraft();
-    const pack = this.#attempt?.writer.takePack() ?? null;
-    if (pack === null) return;
-    draft.journal.push(pack);
+    const taken = this.#attempt?.writer.takePack() ?? null;
+    if (taken === null) return;
+    draft.journal.push(taken.pack);
+    for (const event of taken.events) draft.push(event);
     await this.commit(draft, null);
   }
 

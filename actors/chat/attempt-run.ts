@@ -3,32 +3,18 @@
 import type { AttemptId, ChatId } from '../../protocol/ids.ts';
 import type { TraceParent } from '../../protocol/trace-parent.ts';
 import type { Abandoned, ResumedRun } from '../background-run.ts';
-import type {
-  AttemptResult,
-  ChatStore,
-  Clock,
-  ModelBinding,
-  ModelClient,
-  ModelError,
-  ModelErrorKind,
-  ModelRequest,
-} from '../ports.ts';
+import type { AttemptResult, ModelBinding, ModelClient, ModelError, ModelErrorKind, ModelRequest } from '../ports.ts';
 import type { AttemptOpening } from '../turn-ports.ts';
 import type { ToolSpec } from '../tool-ports.ts';
-import type { Span, Tracer } from '../tracing.ts';
-import type { ActorCounts } from './counts.ts';
+import type { Span } from '../tracing.ts';
+import type { ActorDepsOf } from './actor-deps.ts';
 import { pairingFault } from './pairing.ts';
 import { joinResults, modelRequest } from './prompt.ts';
-import type { ChatSettings } from './settings.ts';
 import { StepWriter } from './step-writer.ts';
 import type { StreamLog } from './stream-log.ts';
 
 export type AttemptRunOptions = {
-  readonly clock: Clock;
-  readonly store: ChatStore;
-  readonly settings: ChatSettings;
-  readonly counts: ActorCounts;
-  readonly tracer: Tracer;
+  readonly deps: Pick<ActorDepsOf<unknown>, 'clock' | 'store' | 'settings' | 'counts' | 'tracer'>;
   /** Of the turn; null when that is not traced. */
   readonly trace: TraceParent | null;
   readonly chat: ChatId;
@@ -46,6 +32,8 @@ export type AttemptRunOptions = {
   /** The provider's run has to be durable; `writer.providerRefSaved` once it is. */
   readonly onProviderRef: (ref: string) => void;
   readonly onFirstBlock: () => void;
+  /** The writer's, when nothing is shown before it is journaled. */
+  readonly onDue: () => void;
   /** A bug that broke the stream of blocks: the actor must end. */
   readonly onCrash: (error: unknown) => void;
   /** A bug of a store or an adapter that the attempt survives as a failure. */
@@ -71,7 +59,8 @@ export class AttemptRun {
     this.#options = options;
     this.id = options.opening.id;
     const { provider, model, step, attempt } = options.opening;
-    this.#span = options.tracer.begin('attempt', options.trace, {
+    const { clock, counts, settings, tracer } = options.deps;
+    this.#span = tracer.begin('attempt', options.trace, {
       'parley.chat': options.chat,
       provider,
       model,
@@ -80,21 +69,21 @@ export class AttemptRun {
     });
     this.writer = new StepWriter({
       log: options.log,
-      clock: options.clock,
-      mergeWindowMs: options.settings.mergeWindowMs,
+      clock,
+      mergeWindowMs: settings.mergeWindowMs,
       turn: options.opening.turn,
       step: options.opening.step,
       attemptNumber: options.opening.attempt,
       resume: options.resume,
       onProviderRef: options.onProviderRef,
       onFirstBlock: () => {
-        const { clock, counts, opening } = options;
-        const seconds = (clock.nowMs() - opening.startedAtMs) / 1000;
-        counts.provider(opening.provider).firstBlockSeconds.observe(seconds);
+        const seconds = (clock.nowMs() - options.opening.startedAtMs) / 1000;
+        counts.provider(provider).firstBlockSeconds.observe(seconds);
         options.onFirstBlock();
       },
+      onDue: settings.journal === 'shown' ? options.onDue : null,
       onOverflow: () => {
-        options.counts.limits.add('stepBytes');
+        counts.limits.add('stepBytes');
         this.#abort('overflow');
       },
       onFault: options.onCrash,
@@ -132,10 +121,10 @@ export class AttemptRun {
   }
 
   async #stream(): Promise<AttemptResult> {
-    const { binding, store, chat, opening, system, background, resume } = this.#options;
+    const { binding, deps, chat, opening, system, background, resume } = this.#options;
     if (binding === null) return failed('model_not_found', `the model ${opening.model} is not set up on this server`);
     try {
-      const prompt = await store.prompt(chat);
+      const prompt = await deps.store.prompt(chat);
       if (prompt.outcome === 'unavailable') return failed('unavailable', 'the history could not be read');
       if (this.#controller.signal.aborted) return ABORTED;
       const { providerModel, maxOutputTokens } = binding;
@@ -153,10 +142,10 @@ export class AttemptRun {
   async #send(client: ModelClient, request: ModelRequest): Promise<AttemptResult> {
     const fault = pairingFault(request);
     if (fault !== null) {
-      this.#options.counts.promptFaults.add(fault.rule);
+      this.#options.deps.counts.promptFaults.add(fault.rule);
       return failed('invalid_prompt', `rule ${fault.rule}${fault.item === null ? '' : `, item ${fault.item}`}`);
     }
-    const span = this.#options.tracer.begin('request', this.#span.at, { model: request.model });
+    const span = this.#options.deps.tracer.begin('request', this.#span.at, { model: request.model });
     let ended: AttemptResult | null = null;
     try {
       ended = await client.stream({ ...request, trace: span.at }, this.writer, this.#controller.signal);
@@ -180,12 +169,12 @@ export class AttemptRun {
     // A stop has its grace in the actor; what was given up here must end too when the adapter does not.
     if (cause !== 'silent' && cause !== 'overflow') return;
     this.#cancelWatch?.();
-    const { clock, settings } = this.#options;
+    const { clock, settings } = this.#options.deps;
     this.#cancelWatch = clock.after(settings.stopGraceMs, () => this.#finish(ABORTED));
   }
 
   #watch(): void {
-    const { clock, settings } = this.#options;
+    const { clock, settings } = this.#options.deps;
     if (settings.silenceTimeoutMs === 0) return;
     const leftMs = this.writer.lastActivityMs + settings.silenceTimeoutMs - clock.nowMs();
     if (leftMs <= 0) {

@@ -108,11 +108,6 @@ export class LiveView {
     };
   }
 
-  /** Bytes of UTF-8 that the block has so far: the offset of its next delta. */
-  blockBytes(index: number): number {
-    return this.#block(index).bytes;
-  }
-
   /** Bytes of UTF-8 that the call has given so far: the offset of its next progress. */
   callBytes(call: string): number {
     return this.#call(call).bytes;

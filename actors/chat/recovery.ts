@@ -17,8 +17,8 @@ export type Recovered = {
   readonly openAttempts: readonly AttemptOpening[];
   /** The journaled part of what was shown; empty when none of it was. */
   readonly parts: readonly Part[];
-  /** Events of that epoch behind that seq are void. */
-  readonly retract: Position;
+  /** Text that was shown behind it is lost; null: none can be. */
+  readonly retract: Position | null;
   /** An estimate: the provider's last word was lost with the node. */
   readonly usage: Usage;
   readonly costMicros: bigint | null;
@@ -53,7 +53,7 @@ export function recoveredFrom(record: ChatRecord, binding: Pick<ModelBinding, 'c
   return {
     openAttempts: record.openAttempts,
     parts,
-    retract: packs.at(-1)?.position ?? shownBehind(record),
+    retract: record.turn?.journal === 'shown' ? null : (packs.at(-1)?.position ?? shownBehind(record)),
     usage,
     costMicros: binding?.cost(usage) ?? null,
     resume: binding === null ? null : resumedRun(record),

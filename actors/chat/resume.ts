@@ -7,7 +7,7 @@ import type { Position } from '../../protocol/position.ts';
 import { sliceUtf8 } from '../../protocol/text.ts';
 import type { ResumedBlock } from '../background-run.ts';
 import type { ChatRecord, ModelDirectory } from '../ports.ts';
-import type { JournalEntry } from '../turn-ports.ts';
+import type { JournalEntry, JournalMode } from '../turn-ports.ts';
 import type { Draft } from './draft.ts';
 import type { Recovered } from './recovery.ts';
 import { CHAT_LIMITS } from './settings.ts';
@@ -28,14 +28,14 @@ export function giveUpRuns({ openAttempts }: ChatRecord, models: ModelDirectory)
 }
 
 /** The same attempt of the same step goes on; nothing is settled. */
-export function resumeAttempt(draft: Draft, recovered: Recovered): void {
+export function resumeAttempt(draft: Draft, recovered: Recovered, journal: JournalMode): void {
   const { blocks, cursor } = must(recovered.resume, 'the machine found an attempt that runs on');
   const turn = must(draft.state.turn, 'the machine runs a turn');
   const { id, step, attempt } = turn;
   draft.retract = recovered.retract;
   draft.clearJournal = true;
   const openedAt = draft.push({ kind: 'step', type: 'started', turn: id, step, attempt });
-  draft.change({ turn: { ...turn, retry: null, openedAt, recoveries: turn.recoveries + 1 } });
+  draft.change({ turn: { ...turn, retry: null, openedAt, journal, recoveries: turn.recoveries + 1 } });
   let position = openedAt;
   for (const [index, block] of blocks.entries()) position = showBlock(draft, { step, index, block });
   if (cursor === null || blocks.length === 0) return;

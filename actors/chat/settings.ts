@@ -1,11 +1,13 @@
 // What an operator may set about chats, and the limits of an actor. Every number has its unit and its reason.
 
 import { assert } from '../../protocol/assert.ts';
+import type { JournalMode } from '../turn-ports.ts';
 
 export type ChatSettings = {
   /** Chunks that follow within this time are merged into one event; the first one goes out at once. */
   readonly mergeWindowMs: number;
-  /** How often streamed text is journaled: what a crash may take back at most. */
+  readonly journal: JournalMode;
+  /** How often streamed text is journaled when it is `batched`: what a crash may take back at most. */
   readonly journalEveryMs: number;
   /** A provider that sends nothing for this long is given up. 0: never. */
   readonly silenceTimeoutMs: number;
@@ -27,6 +29,7 @@ export type ChatSettings = {
 
 export const CHAT_DEFAULTS: ChatSettings = {
   mergeWindowMs: 15,
+  journal: 'batched',
   journalEveryMs: 500,
   // Slow reasoning models say nothing for minutes: 60 s would kill them.
   silenceTimeoutMs: 600_000,

@@ -1,7 +1,8 @@
 // Where a model adapter writes the blocks of one attempt. Deltas never pass through the machine: they are merged here
 // within a window, wait here while a durable batch is in flight or the provider's run is not durable yet, and are noted
-// here for the journal.
+// here for the journal: behind being shown, or, where nothing is shown that a crash could take back, in front of it.
 
+import { must } from '../../protocol/assert.ts';
 import type { BlockType, CallName, Usage } from '../../protocol/content.ts';
 import type { BlockEvent } from '../../protocol/events.ts';
 import type { TurnId } from '../../protocol/ids.ts';
@@ -31,6 +32,11 @@ export type StepWriterOptions = {
   readonly onProviderRef: (ref: string) => void;
   /** The first block of the attempt began. */
   readonly onFirstBlock: () => void;
+  /**
+   * What was streamed is due, and waits until `takePack` gives it to whoever saves it and shows it then. Null: it is shown at
+   * once, and saved now and then.
+   */
+  readonly onDue: (() => void) | null;
   /** The attempt streams more than `CHAT_LIMITS.stepBytes`: it must be given up. */
   readonly onOverflow: () => void;
   /** A bug while the merge window ended: nobody above would catch it. */
@@ -47,13 +53,15 @@ export class StepWriter implements StepSink {
   #run: ProviderRun | null = null;
   /** A crash before the run can be found again would pay twice for what was shown. */
   #awaitsRef = false;
+  /** `onDue` was called, and `takePack` was not yet. */
+  #isDue = false;
   #closed = false;
   #cancelTimer: (() => void) | null = null;
   #lastFlushMs = Number.NEGATIVE_INFINITY;
   #bytes = 0;
   /** A lone high surrogate at the end of a delta waits for its other half. */
   #carry = '';
-  #blocks: { readonly type: BlockType; readonly call?: CallName }[];
+  #blocks: { readonly type: BlockType; readonly call?: CallName; bytes: number }[];
   #journal: JournalEntry[] = [];
   #packs: number;
 
@@ -61,8 +69,8 @@ export class StepWriter implements StepSink {
     this.options = options;
     this.lastActivityMs = options.clock.nowMs();
     const blocks = options.resume?.blocks ?? [];
-    this.#blocks = blocks.map(({ type, call }) => ({ type, ...callField(call) }));
-    this.#bytes = blocks.reduce((sum, block) => sum + utf8Length(block.text), 0);
+    this.#blocks = blocks.map(({ type, call, text }) => ({ type, ...callField(call), bytes: utf8Length(text) }));
+    this.#bytes = this.#blocks.reduce((sum, { bytes }) => sum + bytes, 0);
     this.#packs = blocks.length === 0 ? 0 : 1;
   }
 
@@ -70,7 +78,7 @@ export class StepWriter implements StepSink {
     if (this.#closed) return;
     if (this.#blocks.length === 0) this.options.onFirstBlock();
     const clean = call === undefined ? undefined : { call: cleanText(call.call), name: cleanText(call.name) };
-    this.#blocks[index] = { type, ...callField(clean) };
+    this.#blocks[index] = { type, ...callField(clean), bytes: 0 };
     this.#add({ type: 'start', index, block: type, ...callField(clean) });
   }
 
@@ -135,16 +143,10 @@ export class StepWriter implements StepSink {
     if (this.#pending.length > 0) this.#schedule();
   }
 
-  /** Emits what waits, unless it has to wait on. */
+  /** Shows what waits, unless it has to wait on. */
   flush(): void {
-    if (this.#held || this.#awaitsRef) return;
-    this.#cancelTimer?.();
-    this.#cancelTimer = null;
-    if (this.#pending.length === 0) return;
-    const pending = this.#pending;
-    this.#pending = [];
-    for (const item of pending) this.#emit(item);
-    this.#lastFlushMs = this.options.clock.nowMs();
+    if (this.#held || this.#awaitsRef || this.options.onDue !== null) return;
+    for (const event of this.#takePending()) this.options.log.append(event);
   }
 
   /** Ends the writer; what waits and was never shown is dropped. */
@@ -155,17 +157,20 @@ export class StepWriter implements StepSink {
     this.#cancelTimer = null;
   }
 
-  /** What was emitted since the pack before; null when nothing was. */
-  takePack(): JournalPack | null {
+  /** What is to be saved next, and the events to show once it is; null when there is nothing. */
+  takePack(): { readonly pack: JournalPack; readonly events: readonly BlockEvent[] } | null {
+    this.#isDue = false;
+    const { turn, step, attemptNumber, log, onDue } = this.options;
+    const events = onDue === null || this.#awaitsRef ? [] : this.#takePending();
     if (this.#journal.length === 0) return null;
     const entries = this.#journal;
     this.#journal = [];
     this.#packs += 1;
-    const { turn, step, attemptNumber, log } = this.options;
-    const pack = { turn, step, attempt: attemptNumber, pack: this.#packs, position: log.top, entries };
+    const position = { epoch: log.epoch, seq: log.top.seq + events.length };
+    const pack = { turn, step, attempt: attemptNumber, pack: this.#packs, position, entries };
     // Only when nothing waits here is what came up to the cursor in this pack and those before it.
     const isExact = this.#pending.length === 0 && this.#carry === '';
-    return this.#run !== null && isExact ? { ...pack, cursor: this.#run.cursor() } : pack;
+    return { pack: this.#run !== null && isExact ? { ...pack, cursor: this.#run.cursor() } : pack, events };
   }
 
   #add(item: Pending): void {
@@ -174,40 +179,63 @@ export class StepWriter implements StepSink {
   }
 
   #schedule(): void {
-    if (this.#held || this.#awaitsRef || this.#cancelTimer !== null) return;
+    if (this.#held || this.#awaitsRef || this.#isDue || this.#cancelTimer !== null) return;
     const { clock, mergeWindowMs } = this.options;
     const waitMs = this.#lastFlushMs + mergeWindowMs - clock.nowMs();
     if (waitMs <= 0) {
-      this.flush();
+      this.#due();
       return;
     }
     this.#cancelTimer = clock.after(waitMs, () => {
       this.#cancelTimer = null;
       try {
-        this.flush();
+        this.#due();
       } catch (error) {
         this.options.onFault(error);
       }
     });
   }
 
-  #emit(item: Pending): void {
-    const { log, step } = this.options;
+  #due(): void {
+    const { onDue } = this.options;
+    if (onDue === null) return this.flush();
+    if (this.#held || this.#awaitsRef) return;
+    this.#isDue = true;
+    // Never in the middle of what the adapter makes of one event: the cursor of its run would not fit what is taken.
+    void Promise.resolve().then(onDue);
+  }
+
+  /** The events of what waits, noted for the journal. */
+  #takePending(): readonly BlockEvent[] {
+    this.#cancelTimer?.();
+    this.#cancelTimer = null;
+    if (this.#pending.length === 0) return [];
+    const pending = this.#pending;
+    this.#pending = [];
+    this.#lastFlushMs = this.options.clock.nowMs();
+    return pending.flatMap((item) => this.#eventsOf(item));
+  }
+
+  #eventsOf(item: Pending): readonly BlockEvent[] {
+    const { step } = this.options;
     const { index } = item;
+    const block = must(this.#blocks[index], 'a block starts before it goes on');
+    const offset = block.bytes;
     if (item.type === 'start') {
-      log.append({ kind: 'block', type: 'start', step, index, block: item.block, ...callField(item.call) });
-      this.#note(index, { offset: 0, text: '', ended: false });
-      return;
+      this.#note(index, { offset, text: '', ended: false });
+      return [{ kind: 'block', type: 'start', step, index, block: item.block, ...callField(item.call) }];
     }
-    const offset = log.view.blockBytes(index);
     if (item.type === 'end') {
-      log.append({ kind: 'block', type: 'end', step, index, bytes: offset });
       this.#note(index, { offset, text: '', ended: true });
-      return;
+      return [{ kind: 'block', type: 'end', step, index, bytes: offset }];
     }
-    // What waited behind a commit, or came in one piece, can be megabytes: no event is more than a slow reader can take.
-    for (const text of slices(item.text)) log.append(deltaOf(log, { step, index, text }));
     this.#note(index, { offset, text: item.text, ended: false });
+    // What waited behind a commit, or came in one piece, can be megabytes: no event is more than a slow reader can take.
+    return [...slices(item.text)].map((text) => {
+      const delta: BlockEvent = { kind: 'block', type: 'delta', step, index, text, offset: block.bytes };
+      block.bytes += utf8Length(text);
+      return delta;
+    });
   }
 
   #note(index: number, change: { readonly offset: number; readonly text: string; readonly ended: boolean }): void {
@@ -216,16 +244,9 @@ export class StepWriter implements StepSink {
       this.#journal[this.#journal.length - 1] = { ...last, text: last.text + change.text, ended: change.ended };
       return;
     }
-    const block = this.#blocks[index] ?? { type: 'text' };
-    this.#journal.push({ index, ...block, ...change });
+    const { type, call } = must(this.#blocks[index], 'a block starts before it goes on');
+    this.#journal.push({ index, type, ...callField(call), ...change });
   }
-}
-
-function deltaOf(
-  log: StreamLog,
-  delta: { readonly step: number; readonly index: number; readonly text: string },
-): BlockEvent {
-  return { kind: 'block', type: 'delta', ...delta, offset: log.view.blockBytes(delta.index) };
 }
 
 /** The text, cut between code points. */

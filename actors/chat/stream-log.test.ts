@@ -36,7 +36,8 @@ function streaming(
 }
 
 function addDelta(log: StreamLog, text: string): void {
-  log.append({ kind: 'block', type: 'delta', step: 1, index: 0, offset: log.view.blockBytes(0), text });
+  const offset = Buffer.byteLength(log.view.turn()?.blocks[0]?.text ?? '');
+  log.append({ kind: 'block', type: 'delta', step: 1, index: 0, offset, text });
 }
 
 function events(log: StreamLog, cursor: Position): readonly PositionedEvent[] | null {

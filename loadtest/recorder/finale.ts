@@ -31,10 +31,24 @@ export async function askAll(chats: ReadonlyMap<ChatId, readonly Device[]>, opti
   const asked = [...chats.values()].map(async ([device]) => {
     if (device === undefined) return;
     const { command } = await device.send(PROBE, 'interrupt');
-    const turn = command.id as string as TurnId;
-    await device.handle.until(({ lastTurn }) => lastTurn?.turn === turn);
+    await answered(device, command.id as string as TurnId);
   });
   await within(REST_MAX_MS, Promise.allSettled(asked));
+}
+
+/** Resolves when the turn is over. What was queued in front of it is stopped as it begins: it is not what was asked. */
+async function answered(device: Device, turn: TurnId): Promise<void> {
+  const stopped = new Set<TurnId>();
+  const isInFront = (one: TurnId | undefined): one is TurnId => one !== undefined && one !== turn && !stopped.has(one);
+  for (;;) {
+    const { lastTurn, turn: live } = await device.handle.until(
+      (state) => state.lastTurn?.turn === turn || isInFront(state.turn?.turn),
+    );
+    if (lastTurn?.turn === turn) return;
+    if (!isInFront(live?.turn)) continue;
+    stopped.add(live.turn);
+    await device.stop(live.turn);
+  }
 }
 
 /** Writes one chat down: what its devices show, what a fresh attach shows, and all of its messages. */

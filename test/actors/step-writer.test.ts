@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import type { JournalMode } from '../../actors/turn-ports.ts';
+import { must } from '../../protocol/assert.ts';
 import { CHAT_LIMITS } from '../../actors/chat/settings.ts';
 import { StepWriter } from '../../actors/chat/step-writer.ts';
 import { Tally } from '../../protocol/measures.ts';
@@ -12,7 +14,7 @@ import { EXAMPLE_CHAT } from '../../protocol/vectors/example.ts';
 const ID = '01890a5d-ac96-774b-bcce-b302099a8057' as ChatId;
 const TURN = ID as string as TurnId;
 const WINDOW_MS = 15;
-function setUp() {
+function setUp(journal: JournalMode = 'batched') {
   const clock = new SimClock(1_000_000);
   const turn = { id: TURN, model: 'm', step: 1, attempt: 1, stopping: null, retry: null, recoveries: 0 };
   const log = new StreamLog({
@@ -35,6 +37,7 @@ function setUp() {
     resume: null,
     onProviderRef: (ref) => calls.push(ref),
     onFirstBlock: () => calls.push('first block'),
+    onDue: journal === 'shown' ? () => calls.push('due') : null,
     onOverflow: () => calls.push('overflow'),
     onFault: () => calls.push('fault'),
   });
@@ -131,21 +134,56 @@ describe('StepWriter', () => {
     writer.blockDelta(1, 'Grüße');
     await clock.runFor(WINDOW_MS);
     expect(writer.takePack()).toEqual({
-      turn: TURN,
-      step: 1,
-      attempt: 1,
-      pack: 1,
-      position: log.top,
-      entries: [
-        { index: 0, type: 'reasoning', offset: 0, text: 'hm', ended: true },
-        { index: 1, type: 'text', offset: 0, text: 'Grüße', ended: false },
-      ],
+      pack: {
+        turn: TURN,
+        step: 1,
+        attempt: 1,
+        pack: 1,
+        position: log.top,
+        entries: [
+          { index: 0, type: 'reasoning', offset: 0, text: 'hm', ended: true },
+          { index: 1, type: 'text', offset: 0, text: 'Grüße', ended: false },
+        ],
+      },
+      events: [],
     });
     expect(writer.takePack()).toBeNull();
     writer.blockDelta(1, '!');
     await clock.runFor(WINDOW_MS);
     const entries = [{ index: 1, type: 'text', offset: 7, text: '!', ended: false }];
-    expect(writer.takePack()).toMatchObject({ pack: 2, position: log.top, entries });
+    expect(writer.takePack()).toMatchObject({ pack: { pack: 2, position: log.top, entries }, events: [] });
+  });
+
+  it('[P5] shown once it is saved: what is due waits for whoever saves it, and comes with the position that it will have', async () => {
+    const { clock, log, writer, calls, shown } = setUp('shown');
+    const top = log.top.seq;
+    writer.blockStart(0, 'text');
+    for (const chunk of ['Grü', 'ße']) writer.blockDelta(0, chunk);
+    // Not before the adapter has said all that it makes of one event.
+    expect(calls).toEqual(['first block']);
+    await clock.runFor(1_000);
+    writer.flush();
+    expect([log.top.seq, calls]).toEqual([top, ['first block', 'due']]);
+
+    const taken = must(writer.takePack(), 'it is due');
+    const entries = [{ index: 0, type: 'text', offset: 0, text: 'Grüße', ended: false }];
+    expect(taken.pack).toMatchObject({ pack: 1, position: { epoch: 1, seq: top + 2 }, entries });
+    expect(shown()).toEqual([]);
+    writer.hold();
+    writer.blockDelta(0, '!');
+    writer.blockEnd(0);
+    await clock.runFor(1_000);
+    for (const event of taken.events) log.append(event);
+    expect([log.top, calls.length]).toEqual([taken.pack.position, 2]);
+    writer.release();
+    await clock.runFor(0);
+    expect(calls.length).toBe(3);
+    expect(writer.takePack()?.events).toEqual([
+      { kind: 'block', type: 'delta', step: 1, index: 0, offset: 7, text: '!' },
+      { kind: 'block', type: 'end', step: 1, index: 0, bytes: 8 },
+    ]);
+    await clock.runFor(1_000);
+    expect([writer.takePack(), calls.length]).toEqual([null, 3]);
   });
 
   it('[P11] an attempt that streams without end is given up', () => {

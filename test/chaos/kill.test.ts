@@ -31,6 +31,7 @@ test('[P1][P2][P3][P4][P5][P12] kill -9 of one of three nodes while chats stream
     scenario: kill,
     isQuick: true,
     isOverlapping: false,
+    journal: 'batched',
     nodes: null,
     chats: 12,
     faults: 3,
@@ -67,6 +68,7 @@ describe('[chaos] the command line', () => {
     [['nothing'], 'There is no scenario "nothing".'],
     [['kill', 'kill'], 'One scenario at a time, or all.'],
     [['kill', '--faults', '0'], '--faults is a whole number above 0, not "0".'],
+    [['kill', '--journal', 'never'], '--journal is batched or shown, not "never".'],
     [['kill', '--fast'], "Unknown option '--fast'. See --help."],
   ])('says what is wrong with %j', (args, fault) => {
     const parsed = parseArguments(args);

@@ -1,5 +1,6 @@
 // The command line of `npm run chaos`.
 
+import type { JournalMode } from '../../actors/turn-ports.ts';
 import { isCount, readArguments } from '../support/arguments.ts';
 import { CHATS_QUICK, type Scenario } from './scenario.ts';
 import { SCENARIOS } from './registry.ts';
@@ -9,6 +10,7 @@ export type ChaosArguments = {
   readonly scenarios: readonly (readonly [string, Scenario])[];
   readonly isQuick: boolean;
   readonly isOverlapping: boolean;
+  readonly journal: JournalMode;
   readonly nodes: number | null;
   readonly chats: number | null;
   readonly faults: number | null;
@@ -38,6 +40,7 @@ ${lines.join('\n')}
   --chats N       chats, with two clients each; without it 200, deploy 60
   --faults N      faults
   --overlap       kill: the next one without waiting for the last takeover, and without its bound
+  --journal shown text is shown once it is saved: nothing may be taken back then
   --seed N        the load and the choice of faults; what the machine does in between is its own
 
 It starts its own Postgres and nodes, and ends them. Exit code: 0 when nothing was broken, 1 when something was, 2 for a
@@ -63,6 +66,10 @@ export function parseArguments(args: readonly string[]): ParsedArguments {
       return { outcome: 'fault', fault: `--${key} is a whole number above 0, not ${JSON.stringify(text)}.` };
     }
   }
+  const { journal = 'batched' } = values;
+  if (journal !== 'batched' && journal !== 'shown') {
+    return { outcome: 'fault', fault: `--journal is batched or shown, not ${JSON.stringify(journal)}.` };
+  }
   const isQuick = values.quick === true;
   const numberOf = (text: string | undefined): number | null => (text === undefined ? null : Number(text));
   return {
@@ -71,6 +78,7 @@ export function parseArguments(args: readonly string[]): ParsedArguments {
       scenarios,
       isQuick,
       isOverlapping: values.overlap === true,
+      journal,
       nodes: numberOf(values.nodes),
       chats: numberOf(values.chats),
       faults: numberOf(values.faults),
@@ -85,6 +93,7 @@ const TEXT = { type: 'string' } as const;
 const OPTIONS = {
   quick: { type: 'boolean' },
   overlap: { type: 'boolean' },
+  journal: TEXT,
   help: { type: 'boolean', short: 'h' },
   json: TEXT,
   history: TEXT,

@@ -1,6 +1,7 @@
 // Plays one scenario and sums it up.
 
 import { cpus, loadavg } from 'node:os';
+import type { JournalMode } from '../../actors/turn-ports.ts';
 import { formatViolation } from '../../loadtest/check/violation.ts';
 import { CHATS_QUICK, type Scenario } from './scenario.ts';
 import { Stage } from './stage.ts';
@@ -10,6 +11,7 @@ export type RunOptions = {
   readonly scenario: Scenario;
   readonly isQuick: boolean;
   readonly isOverlapping: boolean;
+  readonly journal: JournalMode;
   readonly nodes: number | null;
   /** Null: as the scenario has them. */
   readonly chats: number | null;
@@ -30,19 +32,22 @@ export type ChaosReport = Readonly<Record<string, unknown>> & {
 const DEVICES = 2;
 
 export async function runScenario(options: RunOptions): Promise<ChaosReport> {
-  const { name, scenario, isQuick, isOverlapping, seed, history, say } = options;
+  const { name, scenario, isQuick, isOverlapping, journal, seed, history, say } = options;
   const chats = options.chats ?? (isQuick ? CHATS_QUICK : scenario.chats);
   const startedMs = performance.now();
   const nodes = options.nodes ?? scenario.nodes;
   if (nodes < scenario.nodesMin) throw new Error(`${name} needs ${scenario.nodesMin} nodes or more`);
   const faults = options.faults ?? (isQuick ? scenario.faults.quick : scenario.faults.full);
   const { leaves, hasLines } = scenario;
-  const stage = await Stage.start({ nodes, chats, devices: DEVICES, seed, history, say, leaves, hasLines });
+  const stage = await Stage.start({ nodes, chats, devices: DEVICES, journal, seed, history, say, leaves, hasLines });
   try {
     const figures = await scenario.play(stage, { nodes, faults, isQuick, isOverlapping });
     const { turns } = stage.parts.load;
     const outcomes = Object.fromEntries(stage.parts.load.outcomes);
     const end = await stage.finish();
+    if (journal === 'shown' && end.looked.retractions > 0) {
+      stage.faults.push(`shown text was taken back ${end.looked.retractions} times`);
+    }
     const broken = [...end.violations.map(formatViolation), ...stage.faults, ...end.remains];
     return {
       chaos: name,
@@ -58,6 +63,7 @@ export async function runScenario(options: RunOptions): Promise<ChaosReport> {
       turns,
       outcomes,
       seed,
+      journal,
       quick: isQuick,
       seconds: Math.round((performance.now() - startedMs) / 1000),
       looked: end.looked,

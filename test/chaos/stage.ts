@@ -5,6 +5,7 @@ import { Load } from '../../loadtest/recorder/load.ts';
 import { Urls } from '../../loadtest/recorder/recorded-socket.ts';
 import { Recorder } from '../../loadtest/recorder/recorder.ts';
 import { percentile } from '../../loadtest/recorder/takeovers.ts';
+import type { JournalMode } from '../../actors/turn-ports.ts';
 import type { Verdict } from '../../loadtest/check/checker.ts';
 import type { ChatId } from '../../protocol/ids.ts';
 import { parseScript } from '../../actors/models/script-directives.ts';
@@ -20,6 +21,7 @@ export type StageOptions = {
   readonly nodes: number;
   readonly chats: number;
   readonly devices: number;
+  readonly journal: JournalMode;
   readonly seed: number;
   /** Where the history goes; null: it is judged and forgotten. */
   readonly history: string | null;
@@ -168,7 +170,7 @@ export class Stage {
 }
 
 async function assemble(options: StageOptions, teardown: (() => Promise<void>)[]): Promise<Parts> {
-  const { chats, devices, seed, say, leaves } = options;
+  const { chats, devices, journal, seed, say, leaves } = options;
   const fraction = randomOf(seed);
   const server = await startPostgres();
   teardown.push(() => server.stop());
@@ -187,7 +189,8 @@ async function assemble(options: StageOptions, teardown: (() => Promise<void>)[]
     const toDatabase = await line(database.url);
     const toNats = nats === null ? null : await line(nats.url);
     lines.push({ database: toDatabase.line, nats: toNats?.line ?? null });
-    envs.push({ DATABASE_URL: toDatabase.through, ...(toNats === null ? {} : { NATS_URL: toNats.through }) });
+    const natsEnv = toNats === null ? {} : { NATS_URL: toNats.through };
+    envs.push({ DATABASE_URL: toDatabase.through, PARLEY_JOURNAL: journal, ...natsEnv });
   }
   const urls = new Urls();
   const nodes = await NodeGroup.start({ count: options.nodes, urls, env: (i) => envs[i] ?? {} });

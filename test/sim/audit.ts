@@ -5,6 +5,7 @@
 
 import { type CopiedFrame, StreamLog } from '../../actors/chat/stream-log.ts';
 import type { ChatHost } from '../../actors/host/api.ts';
+import type { JournalMode } from '../../actors/turn-ports.ts';
 import type { ChatStore, Clock, CommandReply, ModelRequest, Principal, PromptItem } from '../../actors/ports.ts';
 import type { Authenticate } from '../../gateway/authentication.ts';
 import { decodeServerMessage, encodeReply } from '../../protocol/codec.ts';
@@ -92,6 +93,7 @@ export function sightsOf(shape: Shape): readonly Sight[] {
 export class Audit {
   readonly sights = new Map<Sight, number>();
   readonly tables: MemoryTables;
+  readonly journal: JournalMode;
   readonly runs = new Map<string, Run>();
   readonly generated = new Map<string, Generated>();
   readonly #trace: Trace;
@@ -113,8 +115,9 @@ export class Audit {
   /** Attempts that went on in another epoch than the one that opened them. */
   readonly #takenUp = new Set<string>();
 
-  constructor(tables: MemoryTables, trace: Trace, clock: SimClock) {
+  constructor(tables: MemoryTables, trace: Trace, clock: SimClock, journal: JournalMode) {
     this.tables = tables;
+    this.journal = journal;
     this.#trace = trace;
     this.slowReaders = new SlowReaderAudit(clock.awake, (what) => this.fail('P9', what));
   }

@@ -53,6 +53,7 @@ export class ClientChecks {
     if (head === null) return;
     this.#retracted = head.retracted;
     if (head.retracted !== null) audit.saw('retracted');
+    if (head.retracted !== null && audit.journal === 'shown') this.#fail('P5', 'was told of a loss where none can be');
     if (head.drop_older && head.has_older) audit.saw('dropOlder');
     if (head.disowned) audit.fail('P4', `${this.#name} was disowned though storage was never set back`);
   }
@@ -148,9 +149,8 @@ export class ClientChecks {
 
   /** Text that is no longer live is in a message, or was taken back in so many words (P5). */
   #checkVanished(before: ShownText, { messages }: ChatState): void {
-    if (this.#wasReset || this.#audit.wasReset(before, before.position.epoch)) return;
-    const lost = this.#retracted;
-    if (lost !== null && lost.epoch === before.position.epoch && lost.seq < before.position.seq) return;
+    if (this.#audit.wasReset(before, before.position.epoch)) return;
+    if (this.#audit.journal === 'batched' && this.#isTakenBack(before.position)) return;
     const message = messages.find(({ turn, step }) => turn === before.turn && step === before.step);
     const kept = (message?.parts ?? []).flatMap((part) => ('text' in part ? [part.text] : []));
     const isKept = before.texts.filter((text) => text !== '').every((text, i) => kept[i]?.startsWith(text) === true);
@@ -160,6 +160,12 @@ export class ClientChecks {
         `showed ${JSON.stringify(before.texts)} at ${formatPosition(before.position)}, now ${JSON.stringify(kept)}, untold`,
       );
     }
+  }
+
+  /** By a crash: what was shown before it was journaled. */
+  #isTakenBack({ epoch, seq }: Position): boolean {
+    const lost = this.#retracted;
+    return this.#wasReset || (lost !== null && lost.epoch === epoch && lost.seq < seq);
   }
 
   /** Nothing is shown that the model did not say. */

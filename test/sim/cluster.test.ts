@@ -18,7 +18,7 @@ describe('simulation of a cluster', () => {
     const results: RunResult[] = [];
     for (let seed = 1; seed <= GREEN_SEEDS; seed++) results.push(await run({ seed, shape: 'cluster' }));
     const totals = sumUp(results, 'cluster');
-    const options = { shape: 'cluster', plant: null } as const;
+    const options = { shape: 'cluster', journal: 'batched', plant: null } as const;
     expect(totals.red.map(({ seed, violation }) => formatViolation(seed, violation, options))).toEqual([]);
     expect(totals.eventsLeast).toBeGreaterThanOrEqual(EVENTS_MIN);
     const ofClusters = FAULTS.cluster.filter((fault) => !FAULTS.alone.includes(fault));

@@ -32,17 +32,17 @@ async function main(): Promise<number> {
   return totals.red.length === 0 ? EXIT.green : EXIT.red;
 }
 
-function runAloud({ from, shape, plant }: SimOptions): Promise<RunResult> {
-  return run({ seed: from, shape, plant: planted(plant), print: (line) => console.log(line) });
+function runAloud({ from, shape, journal, plant }: SimOptions): Promise<RunResult> {
+  return run({ seed: from, shape, journal, plant: planted(plant), print: (line) => console.log(line) });
 }
 
 /** Shares the seeds among workers; with a plant the first red seed is enough. */
-async function runShared({ seeds, from, shape, plant, workers }: SimOptions): Promise<readonly RunResult[]> {
+async function runShared({ seeds, from, shape, journal, plant, workers }: SimOptions): Promise<readonly RunResult[]> {
   const count = Math.min(workers ?? availableParallelism(), seeds);
   const results: RunResult[] = [];
   const threads: Worker[] = [];
   const ends = Array.from({ length: count }, (_, i) => {
-    const share: Share = { from: from + i, step: count, end: from + seeds, shape, plant };
+    const share: Share = { from: from + i, step: count, end: from + seeds, shape, journal, plant };
     const thread = new Worker(new URL('./worker.ts', import.meta.url), { workerData: share });
     threads.push(thread);
     return new Promise<void>((resolve, reject) => {

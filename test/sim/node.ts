@@ -10,6 +10,7 @@ import { HOST_DEFAULTS } from '../../actors/host/settings.ts';
 import { CHAT_DEFAULTS, type ChatSettings } from '../../actors/chat/settings.ts';
 import type { Cluster } from '../../actors/cluster/cluster.ts';
 import type { ChatStore, Clock, Log } from '../../actors/ports.ts';
+import type { JournalMode } from '../../actors/turn-ports.ts';
 import type { Authenticate } from '../../gateway/authentication.ts';
 import type { ClusterNode } from '../../gateway/cluster.ts';
 import { GatewayCounts } from '../../gateway/counts.ts';
@@ -79,10 +80,11 @@ export type NodeSettings = {
 };
 
 /** Shorter waits than in production, so that all of them end within a run. */
-export function drawSettings(random: SimRandom): NodeSettings {
+export function drawSettings(random: SimRandom, journal: JournalMode): NodeSettings {
   return {
     chat: {
       ...CHAT_DEFAULTS,
+      journal,
       mergeWindowMs: random.pick([0, 15, 60]),
       journalEveryMs: random.pick([50, 500, 2_000]),
       silenceTimeoutMs: 4_000,

@@ -8,7 +8,7 @@ function fault(...args: string[]): string {
 
 describe('options of the simulation', () => {
   test('[sim] without options it plays some seeds from the first', () => {
-    const common = { from: 1, isVerbose: false, plant: null, json: null, workers: null };
+    const common = { from: 1, journal: 'batched', isVerbose: false, plant: null, json: null, workers: null };
     const alone = { ...common, seeds: DEFAULT_SEEDS.alone, shape: 'alone' };
     expect(parseOptions([])).toEqual({ outcome: 'options', options: alone });
     const cluster = { ...common, seeds: DEFAULT_SEEDS.cluster, shape: 'cluster' };

@@ -2,6 +2,7 @@
 // that stays green over a planted defect looks at nothing.
 
 import { Draft } from '../../actors/chat/draft.ts';
+import { StepWriter } from '../../actors/chat/step-writer.ts';
 import type { Attached, ReadableLog } from '../../actors/host/api.ts';
 import type { ChatStore } from '../../actors/ports.ts';
 import type { Authenticate } from '../../gateway/authentication.ts';
@@ -46,6 +47,8 @@ const PLANTS = {
   }),
   /** A failed attempt that is tried again does not take its text back. */
   missingReset: () => ({ patch: swallowResets }),
+  /** Text that is to be saved first is shown first. */
+  shownUnsaved: () => ({ journal: 'shown', patch: showEarly }),
   /** A reader that has fallen behind misses the first event when it goes on. */
   pausedLoses: () => ({ host: (host) => ({ ...bound(host), attach: attachWith(host, fromOneLaterWhenBehind) }) }),
   /** A session does not see that its reader takes nothing: it is never paused. */
@@ -197,6 +200,19 @@ function flushLate(): () => void {
   };
   return () => {
     Flusher.prototype.mark = mark;
+  };
+}
+
+function showEarly(): () => void {
+  // eslint-disable-next-line typescript/unbound-method -- it is called with its writer as `this`
+  const takePack = StepWriter.prototype.takePack;
+  StepWriter.prototype.takePack = function early(this: StepWriter): ReturnType<typeof takePack> {
+    const taken = takePack.call(this);
+    for (const event of taken?.events ?? []) this.options.log.append(event);
+    return taken === null ? null : { ...taken, events: [] };
+  };
+  return () => {
+    StepWriter.prototype.takePack = takePack;
   };
 }
 

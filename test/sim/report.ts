@@ -1,5 +1,6 @@
 // What is said about runs: totals, and a violation with what led to it and how to see it again.
 
+import type { JournalMode } from '../../actors/turn-ports.ts';
 import { sightsOf, type Sight, type Violation } from './audit.ts';
 import { FAULTS, type Fault, type Shape } from './faults.ts';
 import type { PlantName } from './plants.ts';
@@ -48,13 +49,13 @@ export function formatTotals(totals: Totals, wallMs: number): string {
   ].join('\n');
 }
 
-export function formatViolation(
-  seed: number,
-  violation: Violation,
-  { shape, plant }: { readonly shape: Shape; readonly plant: PlantName | null },
-): string {
+/** How a seed was played. */
+export type Played = { readonly shape: Shape; readonly journal: JournalMode; readonly plant: PlantName | null };
+
+export function formatViolation(seed: number, violation: Violation, { shape, journal, plant }: Played): string {
   const { rule, what, step, trace } = violation;
-  const options = `${shape === 'cluster' ? ' --cluster' : ''}${plant === null ? '' : ` --plant ${plant}`}`;
+  const said = journal === 'shown' ? ' --journal shown' : '';
+  const options = `${shape === 'cluster' ? ' --cluster' : ''}${said}${plant === null ? '' : ` --plant ${plant}`}`;
   return [
     `seed ${seed}, event ${step}: [${rule}] ${what}`,
     ...trace.map((line) => `  ${line}`),

@@ -1,5 +1,6 @@
 // One run: a seed draws what happens, then the faults stop, and everything has to come to rest and agree.
 
+import type { JournalMode } from '../../actors/turn-ports.ts';
 import type { ChatId } from '../../protocol/ids.ts';
 import { must } from '../../protocol/assert.ts';
 import { Alone } from './alone.ts';
@@ -26,6 +27,8 @@ export type RunOptions = {
   readonly seed: number;
   /** `alone` when absent. */
   readonly shape?: Shape;
+  /** `batched` when absent. */
+  readonly journal?: JournalMode;
   readonly plant?: Plant;
   /** Called with each line of the trace as it happens. */
   readonly print?: (line: string) => void;
@@ -43,9 +46,15 @@ const STILL_MS = 5_000;
 /** A queue of 20 messages at some seconds each comes before it. */
 const ANSWER_MS = 240_000;
 
-export async function run({ seed, shape = 'alone', plant = {}, print }: RunOptions): Promise<RunResult> {
+export async function run({
+  seed,
+  shape = 'alone',
+  journal = 'batched',
+  plant = {},
+  print,
+}: RunOptions): Promise<RunResult> {
   const siteOf = (of: World): Site => (shape === 'alone' ? new Alone(of) : new Cluster(of));
-  const world = new World({ seed, shape, siteOf, plant });
+  const world = new World({ seed, shape, journal: plant.journal ?? journal, siteOf, plant });
   if (print !== undefined) world.trace.print = print;
   const startMs = world.clock.timerMs;
   try {

@@ -1,6 +1,7 @@
 // Runs its share of the seeds in a thread of its own.
 
 import { parentPort, workerData } from 'node:worker_threads';
+import type { JournalMode } from '../../actors/turn-ports.ts';
 import { must } from '../../protocol/assert.ts';
 import type { Shape } from './faults.ts';
 import { planted, type PlantName } from './plants.ts';
@@ -12,12 +13,13 @@ export type Share = {
   readonly step: number;
   readonly end: number;
   readonly shape: Shape;
+  readonly journal: JournalMode;
   readonly plant: PlantName | null;
 };
 
 const port = must(parentPort, 'this module is the entry of a worker');
-const { from, step, end, shape, plant } = workerData as Share;
+const { from, step, end, shape, journal, plant } = workerData as Share;
 
 for (let seed = from; seed < end; seed += step) {
-  port.postMessage(await run({ seed, shape, plant: planted(plant) }));
+  port.postMessage(await run({ seed, shape, journal, plant: planted(plant) }));
 }

@@ -3,6 +3,7 @@
 import type { ChatHost } from '../../actors/host/api.ts';
 import { chatIdOf } from '../../actors/host/create.ts';
 import type { ChatStore, Clock, NewMessage } from '../../actors/ports.ts';
+import type { JournalMode } from '../../actors/turn-ports.ts';
 import type { Authenticate } from '../../gateway/authentication.ts';
 import type { SessionLimits } from '../../gateway/limits.ts';
 import type { ClientSocket } from '../../gateway/socket.ts';
@@ -44,6 +45,8 @@ export type Plant = {
   readonly socket?: (socket: ClientSocket) => ClientSocket;
   readonly limits?: (limits: SessionLimits) => SessionLimits;
   readonly tamper?: () => Tamper;
+  /** The only mode in which it is a defect. */
+  readonly journal?: JournalMode;
   /** The function returned takes it back. */
   readonly patch?: () => () => void;
 };
@@ -51,6 +54,7 @@ export type Plant = {
 export type WorldOptions = {
   readonly seed: number;
   readonly shape: Shape;
+  readonly journal: JournalMode;
   readonly siteOf: (world: World) => Site;
   readonly plant?: Plant;
 };
@@ -95,12 +99,12 @@ export class World {
   #outageUntilMs = 0;
   readonly #patches: (() => void)[];
 
-  constructor({ seed, shape, siteOf, plant = {} }: WorldOptions) {
+  constructor({ seed, shape, journal, siteOf, plant = {} }: WorldOptions) {
     this.#plant = plant;
     this.random = new SimRandom(seed);
     this.faults = new Faults(this.random.fork(), shape);
-    this.settings = drawSettings(this.random.fork());
-    this.audit = new Audit(this.tables, this.trace, this.clock);
+    this.settings = drawSettings(this.random.fork(), journal);
+    this.audit = new Audit(this.tables, this.trace, this.clock, journal);
     this.network = new Network({
       clock: this.clock.awake,
       random: this.random.fork(),

@@ -55,7 +55,7 @@ export type EffectInput = {
   readonly plan: CallPlan | null;
   /** The tool that the owner allows for good. */
   readonly always: string | null;
-  readonly settings: Pick<ChatSettings, 'stepsMax'>;
+  readonly settings: Pick<ChatSettings, 'stepsMax' | 'journal'>;
   /** Of the tools that requests have now. */
   readonly toolsHash: string;
 };

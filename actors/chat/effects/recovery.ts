@@ -14,7 +14,7 @@ import { endTurn } from './turn.ts';
 
 export const RECOVERY_EFFECTS = {
   resumeAttempt(draft, input) {
-    resumeAttempt(draft, recoveredOf(input));
+    resumeAttempt(draft, recoveredOf(input), input.settings.journal);
   },
   recoverStep(draft, input) {
     const recovered = recoveredOf(input);

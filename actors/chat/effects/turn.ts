@@ -139,7 +139,8 @@ function openAttempt(draft: Draft, input: EffectInput): void {
     if (draft.state.toolsHash !== null) draft.push({ kind: 'fork', reason: 'tools' });
     draft.change({ toolsHash: input.toolsHash });
   }
-  draft.change({ turn: { ...turn, openedAt: draft.nextPosition() }, attempt: opening });
+  const { journal } = input.settings;
+  draft.change({ turn: { ...turn, openedAt: draft.nextPosition(), journal }, attempt: opening });
   if (draft.state.fixedSystem === null) {
     draft.change({ fixedSystem: systemPrompt(input.deploymentPrompt, draft.state.systemPrompt) });
   }

@@ -104,7 +104,13 @@ function adapterLoop(reading: Reading, totals: Totals): () => Promise<void> {
       throw error instanceof Error ? error : new Error('the attempt failed');
     };
     const nothing = (): void => undefined;
-    const handlers = { onProviderRef: nothing, onFirstBlock: nothing, onOverflow: nothing, onFault: fault };
+    const handlers = {
+      onProviderRef: nothing,
+      onFirstBlock: nothing,
+      onDue: null,
+      onOverflow: nothing,
+      onFault: fault,
+    };
     const writer = new StepWriter({
       log,
       clock,
