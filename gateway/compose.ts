@@ -20,6 +20,7 @@ import type { JwtOptions } from './authentication.ts';
 import { type Config, hasKeys } from './config.ts';
 import { Feeds } from './feeds.ts';
 import { Gateway } from './gateway.ts';
+import { watchHeap } from './heap-watch.ts';
 import {
   developmentSecret,
   forgetAdminToken,
@@ -139,8 +140,7 @@ async function assemble(config: Config, options: NodeOptions, teardown: Teardown
   cluster?.start();
   await host.start();
   recovered = true;
-  const pruning = startPruning(database, clock);
-  teardown.add('pruning', () => pruning.stop());
+  keepHouse({ host, database, clock }, teardown);
   const { embedded } = database;
   const urls = { url, metricsUrl: metrics.url };
   sayUp(nodeLogger, { ...urls, incarnation: lease.id, embedded, models: models.list().length });
@@ -239,6 +239,17 @@ function compatibleServer(config: Config): CatalogueConfig['compatible'] {
 function openFeeds({ store }: OpenStore, { objection }: Access, clock: Clock, logger: Logger): Feeds {
   const onFault = (error: unknown): void => logger.error('a feed could not be read', { error });
   return new Feeds({ store, clock, objection, onFault });
+}
+
+/** What a node does now and then, for itself. */
+function keepHouse(
+  { host, database, clock }: { readonly host: NodeChatHost; readonly database: OpenStore; readonly clock: Clock },
+  teardown: Teardown,
+): void {
+  const unwatch = watchHeap((share) => void host.heapHeld(share));
+  teardown.add('heap', () => Promise.resolve(unwatch()));
+  const pruning = startPruning(database, clock);
+  teardown.add('pruning', () => pruning.stop());
 }
 
 function startPruning(database: OpenStore, clock: Clock): Recurring {

@@ -29,6 +29,7 @@ export const ACTOR_LIMITS = [
   'crashesMax',
   'crashedChats',
   'residentMax',
+  'heapHeld',
   'drainMs',
 ] as const satisfies readonly (WireLimit | keyof typeof CHAT_LIMITS | keyof typeof HOST_LIMITS | keyof HostSettings)[];
 export type ActorLimit = (typeof ACTOR_LIMITS)[number];

@@ -431,9 +431,18 @@ export class NodeChatHost implements ChatHost {
   async #sweep(): Promise<number> {
     const { clock, host } = this.#deps;
     const idleSince = clock.nowMs() - host.passivateAfterMs;
-    const idle = [...this.#residents.values()].filter(({ actor }) => isIdle(actor) && actor.lastUsedMs <= idleSince);
-    await Promise.all(idle.map(({ actor }) => actor.passivate()));
+    const idle = [...this.#actors()].filter((actor) => isIdle(actor) && actor.lastUsedMs <= idleSince);
+    await Promise.all(idle.map((actor) => actor.passivate()));
     return HOST_LIMITS.sweepEveryMs;
+  }
+
+  /** So much of what the heap may be is held. When that is too much, chats leave that nobody needs just now. */
+  async heapHeld(share: number): Promise<void> {
+    if (share <= HOST_LIMITS.heapHeld || this.#draining) return;
+    this.counts.limits.add('heapHeld');
+    const idle = [...this.#actors()].filter(isIdle).toSorted((a, b) => a.lastUsedMs - b.lastUsedMs);
+    const leaving = idle.slice(0, Math.ceil(idle.length * HOST_LIMITS.heapRelief));
+    await Promise.all(leaving.map((actor) => actor.passivate()));
   }
 
   /** Lets the longest unused chat at rest go; false when every chat is in use. */

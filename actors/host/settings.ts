@@ -31,6 +31,10 @@ export const HOST_LIMITS = {
   /** Of the time to drain, the last part over which turns that still run are given up one after the other. */
   drainSpread: 0.4,
   sweepEveryMs: 5_000,
+  /** Share of the heap that may be held behind a collection. More: chats at rest leave before their time. */
+  heapHeld: 0.7,
+  /** Of the chats at rest that nobody follows, the longest unused part that leaves then; the next collection says whether it was enough. */
+  heapRelief: 0.25,
   /** How long a chat is kept at rest for another node, which archives it with its tree meanwhile. */
   restHeldMs: 2_000,
   /** Between two looks, among other nodes, for actors whose epoch is over. */

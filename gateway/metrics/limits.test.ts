@@ -102,6 +102,8 @@ const HOST: Readonly<Record<keyof typeof HOST_LIMITS | keyof HostSettings, Seen>
   dueAgainMs: 'none',
   leftAgainMs: 'none',
   residentMax: 'hit',
+  heapHeld: 'hit',
+  heapRelief: 'none',
   passivateAfterMs: 'parley_actor_ends_total',
   drainMs: 'hit',
 };

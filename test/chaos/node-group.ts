@@ -35,7 +35,7 @@ export class GroupNode {
 }
 
 /** What a run asks beyond what a node allows one owner and one address. */
-const WIDE_LIMITS = Object.fromEntries(
+export const WIDE_LIMITS = Object.fromEntries(
   [
     ['PARLEY_SESSIONS_PER_OWNER', 'PARLEY_SESSIONS_PER_ADDRESS', 'PARLEY_ATTACHMENTS_PER_OWNER'],
     ['PARLEY_ADDRESS_CONNECTS_PER_SECOND', 'PARLEY_ADDRESS_CONNECTS_BURST'],
