@@ -21,6 +21,7 @@ import type { Position } from '../protocol/position.ts';
 import type { TraceParent } from '../protocol/trace-parent.ts';
 import type { ProviderRun, ResumedRun } from './background-run.ts';
 import type { CallRow, ToolSpec } from './tool-ports.ts';
+import type { Due, TellBelow, Told } from './inbox-ports.ts';
 import type { TurnRecord, AttemptOpening, AttemptReference, AttemptSettlement, JournalPack } from './turn-ports.ts';
 import type { ChatChanges, ChatList, FeedPage, FoundMessage, MessagePage, PageRange, Rewind } from './history-ports.ts';
 
@@ -339,6 +340,9 @@ export type CommitIntent = {
   readonly clearJournal: boolean;
   /** After a crash: events of that epoch behind that seq are void. */
   readonly retract: Position | null;
+  readonly tellBelow?: TellBelow;
+  /** It is done with these: their rows go. */
+  readonly heard?: readonly Told[];
 };
 
 export type CommitResult =
@@ -406,8 +410,8 @@ export type ChatStore = {
   feedTops(owners: readonly OwnerId[]): Promise<Read<ReadonlyMap<OwnerId, number>>>;
   /** A command outside the actor's memory: its row, `applied` when only what it created is left, or null. */
   findCommand(principal: OwnerId, chat: ChatId | null, id: CommandId): Promise<Read<CommandRow | 'applied' | null>>;
-  /** Chats that must run on: running or stopping, or whose wake-up is due, and that no live incarnation owns. */
-  due(nowMs: number, limit: number): Promise<Read<readonly ChatId[]>>;
+  /** What waits for this node, at most `limit` of each: chats that must run on, and what chats of its own were told. */
+  due(nowMs: number, limit: number): Promise<Read<Due>>;
   /** Those of the actors whose epoch is over. */
   overtaken(actors: readonly ActorEpoch[]): Promise<Read<readonly ChatId[]>>;
 };

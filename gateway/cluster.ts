@@ -88,10 +88,11 @@ export class ClusterNode {
   }
 
   /** What the host of this node has to know. */
-  get forHost(): Pick<HostDeps, 'isMine' | 'onGivenUp' | 'onTaken' | 'restElsewhere' | 'suspension'> {
+  get forHost(): Pick<HostDeps, 'isMine' | 'onGivenUp' | 'onTaken' | 'onTold' | 'restElsewhere' | 'suspension'> {
     return {
       onGivenUp: (chat) => this.#cluster?.handOver(chat),
       onTaken: (chats) => this.#cluster?.taken(chats),
+      onTold: () => this.#cluster?.told(),
       restElsewhere: async (chat, owner) => (await this.#cluster?.rest(chat, owner)) ?? false,
       isMine: (chat) => this.#cluster?.isMine(chat) ?? true,
       suspension: { isSuspended: () => this.suspension.isSuspended },

@@ -4,6 +4,7 @@
 // no live incarnation owns, and reads only after that. So nothing that an earlier activation wrote can come later.
 
 import type { ActorEpoch } from '../actors/actor-ports.ts';
+import type { Due } from '../actors/inbox-ports.ts';
 import type { ChatId, Epoch, NodeId } from '../protocol/ids.ts';
 import type { Position } from '../protocol/position.ts';
 import type { Activation, ActivationResult, ChatRecord, Read, TitleSource } from '../actors/ports.ts';
@@ -14,6 +15,7 @@ import { decodeStrings, decodeTools, decodeTurn } from './codec.ts';
 import type { Rows, Statement } from './connection.ts';
 import type { Connections } from './connections.ts';
 import { describe } from './errors.ts';
+import { toldTo } from './inbox.ts';
 import type { StoreLimits } from './limits.ts';
 import {
   attemptFromRow,
@@ -194,8 +196,13 @@ export function overtaken(connections: Connections, actors: readonly ActorEpoch[
 /**
  * Chats that must run on and that no live incarnation owns, the owners taking turns: somebody with a thousand of them
  * does not keep the others waiting. Sorting reads every due chat; after a crash these are the active ones of a node.
+ * Beside them what the chats of this node were told; `node` null: it has none.
  */
-export function due(connections: Connections, nowMs: number, limit: number): Promise<Read<readonly ChatId[]>> {
+export function due(
+  connections: Connections,
+  node: NodeId | null,
+  { nowMs, limit }: { readonly nowMs: number; readonly limit: number },
+): Promise<Read<Due>> {
   return connections.read(async (connection) => {
     const rows = await connection.query<{ id: ChatId }>({
       text: `
@@ -203,6 +210,8 @@ export function due(connections: Connections, nowMs: number, limit: number): Pro
           select id, owner, owner_node, wake_at from chats where status in ('running', 'stopping')
           union
           select id, owner, owner_node, wake_at from chats where wake_at <= $1::timestamptz
+          union
+          select id, owner, owner_node, wake_at from chats where id in (select chat from inbox)
         )
         select w.id from waiting w
         where ${unowned('w')}
@@ -210,7 +219,8 @@ export function due(connections: Connections, nowMs: number, limit: number): Pro
         limit $2::integer`,
       values: [nowMs, limit],
     });
-    return rows.map((row) => row.id);
+    const told = node === null ? [] : await toldTo(connection, node, limit);
+    return { chats: rows.map((row) => row.id), told };
   });
 }
 

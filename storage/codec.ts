@@ -137,7 +137,7 @@ function isStatus(value: unknown): value is ToolStatus {
   return STATUSES.includes(value);
 }
 
-function parseJson(bytes: Uint8Array): unknown {
+export function parseJson(bytes: Uint8Array): unknown {
   try {
     return JSON.parse(decoder.decode(bytes));
   } catch (cause) {

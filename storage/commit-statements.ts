@@ -7,10 +7,12 @@ import { uuidV7Ms } from '../protocol/ids.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import type { Rewind } from '../actors/history-ports.ts';
 import type { CommandRow, CommitIntent, NewMessage, QueuedItem } from '../actors/ports.ts';
+import type { AttemptSettlement } from '../actors/turn-ports.ts';
 import { CONTENT_VERSION, encodeContent, encodeJournal, encodeJson, encodeTurn } from './codec.ts';
 import { CALL, callCells, WRITE_CALLS } from './calls.ts';
 import { Columns } from './columns.ts';
 import { FENCE, LOCKED, type Fence } from './fence.ts';
+import { DELETE_HEARD, HEARD, heardRow, TELL, TELL_BELOW, tellRow } from './inbox.ts';
 import type { Statement } from './connection.ts';
 import { FENCED } from './transaction.ts';
 
@@ -151,6 +153,8 @@ export function commitStatements(intents: readonly CommitIntent[]): readonly Sta
     [rows.cleared, DELETE_PACKS],
     [rows.packs, INSERT_PACKS],
     [rows.retracted, INSERT_RETRACTIONS],
+    [rows.heard, DELETE_HEARD],
+    [rows.tells, TELL_BELOW],
     [rows.fed, LOCK_OWNERS],
     [rows.patches, UPDATE_CHATS],
   ];
@@ -181,6 +185,8 @@ function gather(intents: readonly CommitIntent[]) {
     cleared: new Columns(FENCE),
     packs: new Columns(PACK),
     retracted: new Columns(RETRACTED),
+    heard: new Columns(HEARD),
+    tells: new Columns(TELL),
     fed: new Columns(FENCE),
     patches: new Columns(PATCH),
   };
@@ -200,18 +206,7 @@ function gather(intents: readonly CommitIntent[]) {
     for (const { id, providerRef } of intent.attemptsReferenced) {
       rows.referenced.add({ ...fence, id, provider_ref: providerRef });
     }
-    for (const settled of intent.attemptsSettled) {
-      rows.settled.add({
-        ...fence,
-        id: settled.id,
-        outcome: settled.outcome,
-        error_code: settled.errorCode,
-        request_id: settled.requestId,
-        settled_at: settled.settledAtMs,
-        ...usageCells(settled.usage),
-        total_cost_micros: settled.costMicros,
-      });
-    }
+    for (const settled of intent.attemptsSettled) rows.settled.add(settledRow(fence, settled));
     for (const call of intent.calls ?? []) rows.calls.add(callCells(fence, call, intent.atMs));
     if (intent.clearJournal) rows.cleared.add(fence);
     for (const pack of intent.journal) {
@@ -230,11 +225,26 @@ function gather(intents: readonly CommitIntent[]) {
     if (intent.retract !== null) {
       rows.retracted.add({ ...fence, position_epoch: intent.retract.epoch, seq: intent.retract.seq });
     }
+    for (const told of intent.heard ?? []) rows.heard.add(heardRow(fence, told));
+    if (intent.tellBelow !== undefined) rows.tells.add(tellRow(fence, intent.tellBelow, intent.atMs));
     const fed = intent.listed || intent.fed;
     if (fed) rows.fed.add(fence);
     if (fed || Object.keys(intent.patch).length > 0) rows.patches.add(patchRow(fence, intent, fed));
   }
   return rows;
+}
+
+function settledRow(fence: Fence, settled: AttemptSettlement): Record<keyof typeof SETTLED, Cell> {
+  return {
+    ...fence,
+    id: settled.id,
+    outcome: settled.outcome,
+    error_code: settled.errorCode,
+    request_id: settled.requestId,
+    settled_at: settled.settledAtMs,
+    ...usageCells(settled.usage),
+    total_cost_micros: settled.costMicros,
+  };
 }
 
 function rewindRow(fence: Fence, { from, position }: Rewind): Record<keyof typeof REWOUND, Cell> {

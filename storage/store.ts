@@ -178,7 +178,7 @@ function chatStore(connections: Connections, nodes: Nodes, commits: GroupCommit,
     feed: (owner, after, limit) => feed(connections, owner, after, limit),
     feedTops: (owners) => feedTops(connections, owners),
     findCommand: (principal, chat, id) => findCommand(connections, principal, chat, id),
-    due: (nowMs, limit) => due(connections, nowMs, limit),
+    due: (nowMs, limit) => due(connections, nodes.self, { nowMs, limit }),
     overtaken: (actors) => overtaken(connections, actors),
   };
 }

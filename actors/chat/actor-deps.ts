@@ -21,6 +21,8 @@ export type ActorDepsOf<Actor> = {
   readonly onEnded: (actor: Actor, reason: EndReason) => void;
   /** A commit has moved the feed of this owner. Runs inside the actor: mark and return. */
   readonly onFed: (owner: string) => void;
+  /** A commit has told other chats something: mark and return. */
+  readonly onTold: () => void;
   /** Of a node among others: while it may have lost its chats nothing new is shown. */
   readonly suspension?: Pick<LogOpening, 'isSuspended'>;
 };

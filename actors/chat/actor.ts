@@ -172,11 +172,10 @@ export class ChatActor {
    */
   async step(event: ChatMachineEvent, input: Partial<EffectInput>, rowOf: RowOf | null): Promise<boolean> {
     const now = { toolsHash: this.tools.hash, restsAfter: this.#quiesced > 0, leaves: this.#draining };
-    const fixed = constantInput(this.deps, now);
-    const full: EffectInput = { ...NO_INPUT, ...fixed, ...input };
+    const full: EffectInput = { ...NO_INPUT, ...constantInput(this.deps, now), ...input };
     const decision = decide(this.#machine, event, lookAhead(this.#state, event, full));
     const draft = this.openDraft();
-    draft.trace = full.trace ?? this.#state.turn?.trace ?? null;
+    draft.takeInput(full);
     for (const effect of decision.effects) applyEffect(effect, draft, full);
     if (this.#draining) draft.leaveQueueDue();
     if (!(await this.commit(draft, rowOf))) return false;
@@ -482,6 +481,7 @@ export class ChatActor {
     if (result.outcome === 'committed') {
       counts.committed(draft);
       if (draft.fed) this.deps.onFed(this.#state.chat.owner);
+      if (draft.tellsBelow !== null) this.deps.onTold();
       return true;
     }
     if (result.outcome === 'rejected') {

@@ -137,9 +137,9 @@ export class CommandRunner {
         return this.#send(pending, command);
       case 'chat.stop': {
         const current = actor.state.turn?.id === command.turn;
-        const { trace } = pending;
+        const input = { trace: pending.trace, tellsBelow: command.tree ? ('stop' as const) : null };
         return this.#answer(pending, (rowOf) =>
-          current ? actor.stop({ trace }, rowOf) : actor.step({ type: 'stop', current }, { trace }, rowOf),
+          current ? actor.stop(input, rowOf) : actor.step({ type: 'stop', current }, input, rowOf),
         );
       }
       case 'chat.rename':

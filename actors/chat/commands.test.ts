@@ -20,8 +20,9 @@ describe('parseChatCommand', () => {
     });
     expect(parseChatCommand('chat.stop', { turn: BYTES })).toEqual({
       ok: true,
-      value: { name: 'chat.stop', turn: ID },
+      value: { name: 'chat.stop', turn: ID, tree: false },
     });
+    expect(parseChatCommand('chat.stop', { tree: true })).toMatchObject({ value: { turn: null, tree: true } });
     expect(parseChatCommand('chat.rename', { title: '  a  ' })).toMatchObject({ value: { title: 'a' } });
   });
 

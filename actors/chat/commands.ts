@@ -32,7 +32,13 @@ export type ChatCommand =
       readonly busy: Busy;
       readonly model: string | null;
     }
-  | { readonly name: 'chat.stop'; readonly turn: TurnId }
+  | {
+      readonly name: 'chat.stop';
+      /** Null: only what runs below. */
+      readonly turn: TurnId | null;
+      /** With what runs in the chats below. */
+      readonly tree: boolean;
+    }
   | { readonly name: 'chat.rename'; readonly title: string }
   | { readonly name: 'chat.set_labels'; readonly labels: Readonly<Record<string, string>> }
   | { readonly name: 'chat.read'; readonly number: number }
@@ -136,7 +142,11 @@ export function parseChatCommand(name: string, args: Args): Parsed<ChatCommand> 
         model: optionalText(args['model'], 'model', 'titleChars'),
       }));
     case 'chat.stop':
-      return parsing(() => ({ name, turn: uuid<TurnId>(args['turn'], 'turn') }));
+      return parsing(() => {
+        const tree = flag(args['tree'], 'tree');
+        const turn = tree && args['turn'] === undefined ? null : uuid<TurnId>(args['turn'], 'turn');
+        return { name, turn, tree };
+      });
     case 'chat.rename':
       return parsing(() => ({ name, title: text(args['title'], 'title', 'titleChars') }));
     case 'chat.set_labels':

@@ -8,6 +8,7 @@ import type { Epoch } from '../../protocol/ids.ts';
 import type { Position } from '../../protocol/position.ts';
 import type { TraceParent } from '../../protocol/trace-parent.ts';
 import type { Rewind } from '../history-ports.ts';
+import type { TellBelow, Told } from '../inbox-ports.ts';
 import type { ChatPatch, ChatRecord, CommandRow, CommitIntent, NewMessage, QueuedItem, TitleSource } from '../ports.ts';
 import type { AttemptOpening, AttemptReference, AttemptSettlement, JournalPack, TurnRecord } from '../turn-ports.ts';
 
@@ -84,6 +85,16 @@ export type DraftOpening = {
   readonly atMs: number;
 };
 
+/** What comes with a step: who asked for it, and whom it tells. */
+export type StepInput = {
+  /** Of the command that asked for this; null: of none. */
+  readonly trace: TraceParent | null;
+  /** The chats below are told the same. */
+  readonly tellsBelow: TellBelow['kind'] | null;
+  /** Another chat has asked for this; null: none has. */
+  readonly heard: Told | null;
+};
+
 /** The row of the command that a finished draft answers. */
 export type RowOf = (draft: Draft) => CommandRow;
 
@@ -100,6 +111,10 @@ export class Draft {
   wakeAtMs: number | null | undefined;
   retract: Position | null = null;
   rewind: Rewind | null = null;
+  /** The chats below are told this. */
+  tellsBelow: TellBelow['kind'] | null = null;
+  /** What it was told and is done with. */
+  readonly heard: Told[] = [];
   readonly messages: NewMessage[] = [];
   readonly attemptsOpened: AttemptOpening[] = [];
   readonly attemptsReferenced: AttemptReference[] = [];
@@ -121,6 +136,13 @@ export class Draft {
     this.atMs = opening.atMs;
     this.#epoch = opening.epoch;
     this.#topSeq = opening.top.seq;
+  }
+
+  /** What comes with a step, whatever it does. */
+  takeInput({ trace, tellsBelow, heard }: StepInput): void {
+    this.trace = trace ?? this.state.turn?.trace ?? null;
+    this.tellsBelow = tellsBelow;
+    if (heard !== null) this.heard.push(heard);
   }
 
   /** Adds an event and gives the position that it will have. */
@@ -196,8 +218,8 @@ export class Draft {
 
   /** Nothing but memory changes: there is nothing to commit. Events and a command aside. */
   get isEmpty(): boolean {
-    const rows = [this.journal, this.attemptsReferenced, this.attemptsSettled, this.calls];
-    const sameRow = Object.keys(this.#patch()).length === 0;
+    const rows = [this.journal, this.attemptsReferenced, this.attemptsSettled, this.calls, this.heard];
+    const sameRow = Object.keys(this.#patch()).length === 0 && this.tellsBelow === null;
     return sameRow && this.retract === null && rows.every(({ length }) => length === 0);
   }
 
@@ -227,6 +249,8 @@ export class Draft {
       clearJournal: this.clearJournal,
       retract: this.retract,
       ...(this.rewind === null ? {} : { rewind: this.rewind }),
+      ...(this.tellsBelow === null ? {} : { tellBelow: { kind: this.tellsBelow, position: this.lastPosition() } }),
+      ...(this.heard.length === 0 ? {} : { heard: this.heard }),
     };
   }
 }

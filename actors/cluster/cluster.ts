@@ -127,6 +127,10 @@ export class Cluster {
     this.#incarnation.fed(owner);
   }
 
+  told(): void {
+    this.#incarnation.told();
+  }
+
   revoked(): void {
     this.#incarnation.revoked();
   }

@@ -1,7 +1,7 @@
 // What nodes say to each other, as values and as fields by position. How they are signed and numbered by version is the
 // envelope's; this is the content of version 1.
 //
-//   to all        beat · fed · revoked · left
+//   to all        beat · fed · revoked · left · told
 //   command subj. handed · follow · unfollow · ack · call · answer
 //   event subject link (its items are the events of every chat that the receiver follows at the sender)
 
@@ -94,6 +94,8 @@ export type ClusterFrame =
   | ({ readonly kind: 'beat' } & Beat)
   | { readonly kind: 'fed'; readonly owners: readonly string[] }
   | { readonly kind: 'revoked' }
+  /** A chat of the sender has told others something. */
+  | { readonly kind: 'told' }
   /** The sender has retired: the database says so to whoever looks. */
   | { readonly kind: 'left' }
   /** These chats are free, and the receiver should have them: it takes them up before anybody asks. */
@@ -122,6 +124,7 @@ const KINDS = {
   answer: 10,
   left: 11,
   taken: 12,
+  told: 13,
 } as const satisfies Record<ClusterFrame['kind'], number>;
 
 const ITEMS = {
@@ -151,6 +154,7 @@ export function wireFrame(frame: ClusterFrame): readonly unknown[] {
       return [kind, frame.owners];
     case 'revoked':
     case 'left':
+    case 'told':
       return [kind];
     case 'handed':
       return [kind, frame.chats.map(uuidToBytes)];
@@ -198,6 +202,8 @@ export function parseFrame(fields: readonly unknown[]): ClusterFrame | null {
       return { kind: 'revoked' };
     case KINDS.left:
       return { kind: 'left' };
+    case KINDS.told:
+      return { kind: 'told' };
     case KINDS.handed:
       return { kind: 'handed', chats: asArray(first, 'handed.chats').map((chat) => asId<ChatId>(chat, 'handed.chat')) };
     case KINDS.taken:

@@ -150,6 +150,11 @@ export class Incarnation {
     this.#post.sendAll({ kind: 'revoked' });
   }
 
+  /** Chats were told something: whoever has them should look. */
+  told(): void {
+    this.#post.sendAll({ kind: 'told' });
+  }
+
   /** The chat is free: the node that should have it takes it up before it is asked. Those of one tick go together. */
   handOver(chat: ChatId): void {
     this.#given.push(chat);
@@ -223,6 +228,9 @@ export class Incarnation {
         return this.#parts.onRevoked();
       case 'left':
         return this.#parts.onLeft();
+      case 'told':
+        void this.#parts.host.takeUp();
+        return;
       case 'handed':
         for (const chat of frame.chats) void this.#parts.host.takeUpChat(chat);
         return;

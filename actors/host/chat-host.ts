@@ -13,6 +13,8 @@ import { ChatActor, type ActorDeps } from '../chat/actor.ts';
 import { CommandRunner, refusal } from '../chat/command-runner.ts';
 import { isChatCommandName, parseChatArg } from '../chat/commands.ts';
 import { ActorCounts, type EndReason } from '../chat/counts.ts';
+import { hear } from '../chat/hear.ts';
+import type { Told } from '../inbox-ports.ts';
 import type { CommandReply, Log, Principal } from '../ports.ts';
 import { traceField } from '../tracing.ts';
 import { Activations } from './activations.ts';
@@ -20,6 +22,7 @@ import type { Attached, ChatHost, CommandRequest, Elsewhere, Follower, QueryResu
 import { actorSource, attachTo, placeIn, SEES_ALL, type AttachSource } from './attach.ts';
 import { Crashes } from './crashes.ts';
 import { createChat } from './create.ts';
+import { DueScan } from './due-scan.ts';
 import { HostFamily, type Rested } from './family.ts';
 import { forkChat } from './fork.ts';
 import type { HostDeps } from './host-deps.ts';
@@ -58,21 +61,30 @@ export class NodeChatHost implements ChatHost {
   readonly #crashes = new Crashes(this.counts.limits);
   readonly #revivals: Revivals;
   readonly #family: HostFamily;
+  readonly #due: DueScan;
   #draining = false;
   /** What ends now is for whoever looks for what is due. */
   #abandoning = false;
-  #scan: Promise<number> | null = null;
-  #cancelLook = (): void => undefined;
-  /** Due at the last look, and left to the nodes that should have them. */
-  #left = new Set<ChatId>();
   #cancelTimers: (() => void)[] = [];
 
   constructor(deps: HostDeps) {
     const { counts } = this;
-    this.#deps = { ...deps, counts, onEnded: (actor, reason) => this.#ended(actor, reason) };
+    const onTold = (): void => {
+      void this.takeUp();
+      deps.onTold?.();
+    };
+    this.#deps = { ...deps, counts, onTold, onEnded: (actor, reason) => this.#ended(actor, reason) };
     this.#log = deps.log;
     this.#activations = new Activations(deps.store, counts);
     this.#revivals = new Revivals(deps.clock, counts, (chat) => this.#reviveOrAgain(chat));
+    this.#due = new DueScan({
+      ...deps,
+      isMine: deps.isMine,
+      isResident: (chat) => this.#residents.has(chat),
+      revive: (chat) => this.#revive(chat),
+      hear: (told) => this.#hear(told),
+      onFault: (error) => this.#log.error('chats could not be taken up', { error }),
+    });
     this.#family = new HostFamily({
       ...deps,
       obtain: (chat) => this.#actorOf(chat),
@@ -82,8 +94,8 @@ export class NodeChatHost implements ChatHost {
 
   /** Takes up what runs or is due, then begins to look after the residents. Resolves when every such chat is loaded. */
   async start(): Promise<void> {
-    const nextMs = await this.#takeUpDue();
-    this.#repeat(nextMs, () => this.#takeUpDue());
+    const nextMs = await this.#due.run();
+    this.#repeat(nextMs, () => this.#due.run());
     this.#repeat(HOST_LIMITS.sweepEveryMs, () => this.#sweep());
     if (this.#deps.isMine === undefined) return;
     this.#repeat(HOST_LIMITS.overtakenEveryMs, async () => {
@@ -98,7 +110,8 @@ export class NodeChatHost implements ChatHost {
    */
   async drain(): Promise<void> {
     this.#draining = true;
-    for (const cancel of [...this.#cancelTimers, this.#cancelLook]) cancel();
+    for (const cancel of this.#cancelTimers) cancel();
+    this.#due.stop();
     this.#revivals.stop();
     await Promise.allSettled(this.#loading.values());
     const { drainMs } = this.#deps.host;
@@ -381,18 +394,9 @@ export class NodeChatHost implements ChatHost {
     return this.#crashes.count(chat, this.#deps.clock.nowMs()) > HOST_LIMITS.crashesMax;
   }
 
-  /** Looks for what runs or is due and is nobody's now: a node is dead. Never rejects. */
-  async takeUp(): Promise<void> {
-    try {
-      // A look that is under way may have been too early.
-      await this.#scan;
-      const againMs = await this.#takeUpDue();
-      if (againMs > HOST_LIMITS.dueAgainMs || this.#draining) return;
-      this.#cancelLook();
-      this.#cancelLook = this.#deps.clock.after(againMs, () => void this.takeUp());
-    } catch (error) {
-      this.#log.error('chats could not be taken up', { error });
-    }
+  /** A node is dead, or a chat was told something: looks for what waits for this node. Never rejects. */
+  takeUp(): Promise<void> {
+    return this.#due.takeUp();
   }
 
   /** Loads a chat that another node has given up, when nobody has asked for it yet. */
@@ -400,32 +404,12 @@ export class NodeChatHost implements ChatHost {
     if (!this.#draining && !this.#residents.has(chat)) await this.#reviveOrAgain(chat);
   }
 
-  /** Gives the time to the next scan: soon, when storage could not answer, or when others should take up what is due. */
-  #takeUpDue(): Promise<number> {
-    this.#scan ??= this.#scanDue().finally(() => {
-      this.#scan = null;
-    });
-    return this.#scan;
-  }
-
-  async #scanDue(): Promise<number> {
-    const { store, clock, isMine } = this.#deps;
-    const seen = new Set<ChatId>();
-    const leftBefore = this.#left;
-    this.#left = new Set();
-    // Repeated until a scan brings nothing new: one batch is not all there is.
-    for (;;) {
-      const due = await store.due(clock.nowMs(), HOST_LIMITS.dueBatch);
-      if (due.outcome === 'unavailable' || this.#draining) return HOST_LIMITS.dueAgainMs;
-      const fresh = due.value.filter((chat) => !this.#residents.has(chat) && !seen.has(chat));
-      if (fresh.length === 0) return this.#left.size > 0 ? HOST_LIMITS.leftAgainMs : HOST_LIMITS.dueEveryMs;
-      for (const chat of fresh) seen.add(chat);
-      // Whoever should have it takes it up, at the same time; what is still there at the next look is anybody's.
-      const mine = fresh.filter((chat) => isMine === undefined || leftBefore.has(chat) || isMine(chat));
-      const taken = new Set(mine);
-      for (const chat of fresh) if (!taken.has(chat)) this.#left.add(chat);
-      await Promise.all(mine.map((chat) => this.#revive(chat)));
-    }
+  async #hear(told: Told): Promise<void> {
+    const actor = await this.#actorOf(told.chat);
+    // Whoever has it by then finds the row.
+    if (actor === null || 'outcome' in actor) return;
+    actor.post(() => hear(actor, told));
+    await actor.settled();
   }
 
   async #sweep(): Promise<number> {

@@ -43,6 +43,7 @@ export type Sent =
 
 /** `queued`: before the next step of the running turn, or behind its end; `running`: it joined the one that runs. */
 export type Compacted = { readonly outcome: 'started' | 'queued' | 'running'; readonly turn: TurnId };
+export type StopOptions = { readonly tree?: boolean };
 export type Stopped = { readonly outcome: 'stopping' | 'not_running' };
 
 export type ListOptions = {
@@ -115,8 +116,8 @@ export function contentArg(text: NewMessage['text']): readonly TextPart[] {
   return content;
 }
 
-export function stopArgs(chat: ChatId, turn: TurnId): Args {
-  return chatArgs(chat, { turn: uuidToBytes(turn) });
+export function stopArgs(chat: ChatId, turn: TurnId | null, { tree }: StopOptions = {}): Args {
+  return chatArgs(chat, { turn: turn === null ? undefined : uuidToBytes(turn), tree });
 }
 
 export function listArgs({ owner, archived, limit, after }: ListOptions): Args {

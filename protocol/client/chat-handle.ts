@@ -9,7 +9,7 @@ import type { PositionedEvent } from '../events.ts';
 import type { ChatId, CommandId, TurnId } from '../ids.ts';
 import { comparePositions, type Position } from '../position.ts';
 import { Attachment, type AttachmentOptions, type AttachmentStatus, type ChatFrame } from './attachment.ts';
-import type { MessagePage, MessagesOptions, NewMessage, Sent, Compacted, Stopped } from './calls.ts';
+import type { MessagePage, MessagesOptions, NewMessage, Sent, Compacted, Stopped, StopOptions } from './calls.ts';
 import { EMPTY_CHAT_STATE, type ChatState } from './chat-state.ts';
 import { serveTools, type ClientTool } from './client-tools.ts';
 import type { Cleared, Edit, Fork, Forked, QueueChange, QueueChanged } from './edit-calls.ts';
@@ -32,7 +32,7 @@ export type HandleOptions = Pick<AttachmentOptions, 'clock' | 'random' | 'send' 
 
 export type ChatCalls = {
   send(chat: ChatId, message: NewMessage): Promise<Sent>;
-  stop(chat: ChatId, turn: TurnId): Promise<Stopped>;
+  stop(chat: ChatId, turn: TurnId | null, options?: StopOptions): Promise<Stopped>;
   compact(chat: ChatId): Promise<Compacted>;
   read(chat: ChatId, number: number): Promise<number>;
   rename(chat: ChatId, title: string): Promise<Chat>;
@@ -171,10 +171,10 @@ export class ChatHandle {
     return this.#options.calls.send(this.id, typeof message === 'string' ? { text: message } : message);
   }
 
-  /** Stops the turn that runs as far as this state knows; null when none does. */
-  async stop(): Promise<Stopped | null> {
-    const { turn } = this.state;
-    return turn === null ? null : this.#options.calls.stop(this.id, turn.turn);
+  /** Stops the turn that runs as far as this state knows; null when none does. `tree`: and what runs in the chats below. */
+  async stop(options: StopOptions = {}): Promise<Stopped | null> {
+    const turn = this.state.turn?.turn ?? null;
+    return turn === null && options.tree !== true ? null : this.#options.calls.stop(this.id, turn, options);
   }
 
   /** Makes the chat smaller for the model. */

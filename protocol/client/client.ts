@@ -200,9 +200,13 @@ export class ParleyClient {
     return calls.readResult(result, calls.parseSent);
   }
 
-  /** Stopping what does not run any more is no error. */
-  async stop(chat: ChatId, turn: TurnId, options: CommandOptions = {}): Promise<calls.Stopped> {
-    const result = await this.command('chat.stop', calls.stopArgs(chat, turn), options);
+  /** Stopping what does not run any more is no error. `tree`: with what runs in the chats below; then `turn` may be null. */
+  async stop(
+    chat: ChatId,
+    turn: TurnId | null,
+    options: calls.StopOptions & CommandOptions = {},
+  ): Promise<calls.Stopped> {
+    const result = await this.command('chat.stop', calls.stopArgs(chat, turn, options), options);
     return calls.readResult(result, calls.parseStopped);
   }
 

@@ -25,6 +25,7 @@ export type {
   NewMessage,
   Sent,
   Stopped,
+  StopOptions,
 } from './calls.ts';
 export type { ClientTool, ToolContext } from './client-tools.ts';
 export type { Answered, ApprovalAnswer, ToolAnswer, ToolDeclaration } from './tool-calls.ts';

@@ -35,6 +35,7 @@ export async function streaming(nodes = 2, options: StageOptions = {}): Promise<
 export const FOLLOW = 5;
 export const UNFOLLOW = 6;
 export const TAKEN = 12;
+export const TOLD = 13;
 const MAC_BYTES = 32;
 
 export function kindOf(bytes: Uint8Array): unknown {

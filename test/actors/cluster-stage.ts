@@ -65,6 +65,7 @@ export class StageNode {
       suspension: { isSuspended: () => this.suspension.isSuspended },
       onGivenUp: (chat) => this.cluster.handOver(chat),
       onTaken: (chats) => this.cluster.taken(chats),
+      onTold: () => this.cluster.told(),
       restElsewhere: (chat, owner) => this.cluster.rest(chat, owner),
     });
     this.cluster = new Cluster(

@@ -87,7 +87,7 @@ describe('recovery', () => {
     );
     await stage.host.start();
     expect(stage.attempts).toHaveLength(0);
-    expect(valueOf(await stage.store.due(stage.clock.nowMs(), 10))).not.toContain(chat);
+    expect(valueOf(await stage.store.due(stage.clock.nowMs(), 10)).chats).not.toContain(chat);
     await stage.clock.runFor(1_000);
     expect(stage.attempts).toHaveLength(1);
   });

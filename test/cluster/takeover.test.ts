@@ -63,6 +63,29 @@ describe('a chat of another node', () => {
   });
 });
 
+describe('a tree over nodes', () => {
+  test('[P6] is stopped from its top: what runs below stops wherever it is', async () => {
+    const all = await everywhere('emil');
+    const [first, second, third] = all.map((client) => must(client, 'there are three'));
+    const top = await must(first, 'the first').createChat({});
+    const below = await Promise.all(
+      Array.from({ length: 6 }, () => must(second, 'the second').createChat({ parent: top.id })),
+    );
+    const witnesses = await Promise.all(
+      below.map(async ({ id }) => must((await followed([must(third, 'the third')], id))[0], 'one each')),
+    );
+    for (const { id } of below) await must(second, 'the second').send(id, { text: LONG });
+    await Promise.all(witnesses.map(({ handle }) => handle.until((state) => answerText(state).length > 100)));
+    const owners = new Set(await Promise.all(below.map(({ id }) => cluster.ownerOf(id))));
+    expect(owners.size).toBeGreaterThan(1);
+    const stopped = await must(first, 'the first').stop(top.id, null, { tree: true });
+    expect(stopped).toEqual({ outcome: 'not_running' });
+    const states = await Promise.all(witnesses.map(({ handle }) => handle.until(isOver)));
+    expect(states.map(({ lastTurn }) => lastTurn?.outcome)).toEqual(below.map(() => 'stopped'));
+    expect(witnesses.flatMap(({ faults }) => faults)).toEqual([]);
+  });
+});
+
 describe('kill -9 of the owner', () => {
   test('[P1][P2][P4][P5] another node takes the chat over within TTL + 2 s, and the clients of the others go on', async () => {
     const all = await everywhere('dora');

@@ -48,7 +48,7 @@ function committing(change: (intent: CommitIntent) => Partial<CommitIntent>): No
 }
 
 function forgetWakeUps(store: ChatStore): ChatStore {
-  return override(store, { due: () => Promise.resolve({ outcome: 'read', value: [] }) });
+  return override(store, { due: () => Promise.resolve({ outcome: 'read', value: { chats: [], told: [] } }) });
 }
 
 function shiftPrompts(store: ChatStore): ChatStore {

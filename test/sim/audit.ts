@@ -5,6 +5,7 @@
 
 import { type CopiedFrame, StreamLog } from '../../actors/chat/stream-log.ts';
 import type { ChatHost } from '../../actors/host/api.ts';
+import type { Told } from '../../actors/inbox-ports.ts';
 import type { JournalMode } from '../../actors/turn-ports.ts';
 import type { ChatStore, Clock, CommandReply, ModelRequest, Principal, PromptItem } from '../../actors/ports.ts';
 import type { Authenticate } from '../../gateway/authentication.ts';
@@ -58,6 +59,8 @@ export const SIGHTS = [
   'interrupted',
   /** A whole tree was archived. */
   'tree',
+  /** A chat below one whose tree was stopped stopped its turn. */
+  'told',
   /** A session was closed for reading too slowly. */
   'slow',
   /** An event was appended to a log that three sessions or more follow. */
@@ -191,6 +194,7 @@ export class Audit {
         // With the decision to try again durable the attempt's text is void, even if the events never go out.
         const { turn } = intent.patch;
         if (turn?.retry) this.#onReset(intent.chat, { ...turn, turn: turn.id }, intent.epoch);
+        for (const told of intent.heard ?? []) this.#checkHeard(told);
         return result;
       },
       release: async (...args) => {
@@ -209,6 +213,14 @@ export class Audit {
         return result;
       },
     });
+  }
+
+  /** What was told is done: the turn is on its way to its end, or over. */
+  #checkHeard({ chat, turn }: Told): void {
+    const now = this.tables.chats.get(chat)?.turn;
+    if (now?.id !== turn) return;
+    if (now.stopping === null) this.fail('P12', `${chat} was told to stop ${turn}, which runs on`);
+    this.saw('told');
   }
 
   #onReset(chat: ChatId, attempt: Attempt, epoch: Epoch): void {

@@ -154,9 +154,9 @@ export class Device {
   }
 
   /** Stops the turn that this device sees, or one that it makes up. */
-  stop(chat: ChatId): Promise<Sent> {
+  stop(chat: ChatId, { tree }: { readonly tree: boolean }): Promise<Sent> {
     const turn = this.client.chat(chat).state.turn?.turn ?? (this.client.newCommandId() as string as TurnId);
-    return this.command('chat.stop', chat, stopArgs(chat, turn));
+    return this.command('chat.stop', chat, stopArgs(chat, turn, tree ? { tree } : {}));
   }
 
   rename(chat: ChatId, title: string): Promise<Sent> {

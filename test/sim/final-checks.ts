@@ -10,13 +10,13 @@ import { summary } from './memory-reads.ts';
 import type { ChatRow } from './memory-tables.ts';
 import type { World } from './world.ts';
 
-/** No turn runs and every attempt is settled (P10, P12). */
+/** No turn runs, every attempt is settled, and what chats were told is done (P10, P12). */
 export function isAtRest({ tables }: World): boolean {
   for (const { chat, turn } of tables.chats.values()) {
     if (turn !== null || (chat.status !== 'waiting' && chat.status !== 'error')) return false;
   }
   for (const { settlement } of tables.attempts.values()) if (settlement === null) return false;
-  return true;
+  return tables.inbox.size === 0;
 }
 
 /** Every device stands where it wants to be and has an answer to everything. */

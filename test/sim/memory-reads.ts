@@ -1,6 +1,7 @@
 // What the in-memory store reads: the queries of `storage/`, over values.
 
 import type { ActorEpoch } from '../../actors/actor-ports.ts';
+import type { Due } from '../../actors/inbox-ports.ts';
 import type { CommandRow, LedgerItem, ListRequest, NewMessage, Principal } from '../../actors/ports.ts';
 import type {
   ChatChanges,
@@ -11,7 +12,7 @@ import type {
   PageRange,
 } from '../../actors/history-ports.ts';
 import type { ChatSummary, Message } from '../../protocol/content.ts';
-import type { ChatId, CommandId, OwnerId } from '../../protocol/ids.ts';
+import type { ChatId, CommandId, NodeId, OwnerId } from '../../protocol/ids.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { comparePositions, type Position } from '../../protocol/position.ts';
 import { inlineParts } from '../../protocol/references.ts';
@@ -156,15 +157,25 @@ export function overtaken(tables: MemoryTables, actors: readonly ActorEpoch[]): 
   return actors.filter(({ chat, epoch }) => (tables.chats.get(chat)?.epoch ?? epoch) !== epoch).map(({ chat }) => chat);
 }
 
-export function due(tables: MemoryTables, nowMs: number, limit: number): readonly ChatId[] {
-  return [...tables.chats.values()]
+export function due(
+  tables: MemoryTables,
+  node: NodeId | null,
+  { nowMs, limit }: { readonly nowMs: number; readonly limit: number },
+): Due {
+  const told = [...tables.inbox.values()];
+  const chats = [...tables.chats.values()]
     .filter(({ ownerNode }) => ownerNode === null || tables.deadNodes.has(ownerNode))
     .filter(
       ({ chat, wakeAtMs }) =>
-        chat.status === 'running' || chat.status === 'stopping' || (wakeAtMs !== null && wakeAtMs <= nowMs),
-    )
-    .slice(0, limit)
-    .map((row) => row.chat.id);
+        chat.status === 'running' ||
+        chat.status === 'stopping' ||
+        (wakeAtMs !== null && wakeAtMs <= nowMs) ||
+        told.some((one) => one.chat === chat.id),
+    );
+  return {
+    chats: chats.slice(0, limit).map((row) => row.chat.id),
+    told: told.filter((one) => node !== null && tables.chats.get(one.chat)?.ownerNode === node).slice(0, limit),
+  };
 }
 
 /** A stored message as clients get it in snapshots and pages: large parts as references. */

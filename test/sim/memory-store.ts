@@ -109,7 +109,7 @@ export class MemoryStore implements ChatStore {
   }
 
   due(nowMs: number, limit: number): ReturnType<ChatStore['due']> {
-    return read(reads.due(this.tables, nowMs, limit));
+    return read(reads.due(this.tables, this.node, { nowMs, limit }));
   }
 
   overtaken(actors: readonly ActorEpoch[]): ReturnType<ChatStore['overtaken']> {

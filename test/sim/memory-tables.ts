@@ -2,6 +2,7 @@
 
 import type { CommandRow, NewMessage, TitleSource } from '../../actors/ports.ts';
 import type { AttemptOpening, AttemptSettlement, JournalPack, TurnRecord } from '../../actors/turn-ports.ts';
+import type { Told } from '../../actors/inbox-ports.ts';
 import type { CallRow, ToolSpec } from '../../actors/tool-ports.ts';
 import type { Chat, QueuedMessage } from '../../protocol/content.ts';
 import type { ChatId, CommandId, Epoch, NodeId, OwnerId } from '../../protocol/ids.ts';
@@ -56,10 +57,16 @@ export class MemoryTables {
   readonly chats = new Map<ChatId, ChatRow>();
   readonly attempts = new Map<string, AttemptRow>();
   readonly commands = new Map<string, StoredCommand>();
+  /** By chat, source and its position. */
+  readonly inbox = new Map<string, Told>();
   readonly feeds = new Map<OwnerId, number>();
   /** When the leases of nodes expire that nobody has marked dead, in Unix milliseconds of the database's clock. */
   readonly leases = new Map<NodeId, number>();
   readonly deadNodes = new Set<NodeId>();
+}
+
+export function toldKey({ chat, source, position }: Pick<Told, 'chat' | 'source' | 'position'>): string {
+  return `${chat} ${source} ${position.epoch}.${position.seq}`;
 }
 
 export function commandKey(principal: OwnerId, chat: ChatId | null, id: CommandId): string {

@@ -1,6 +1,7 @@
 // What the in-memory store does in one transaction: checks first, then all of it or nothing of it.
 
 import type { TakenChat } from '../../actors/actor-ports.ts';
+import type { TellBelow } from '../../actors/inbox-ports.ts';
 import type { Rewind } from '../../actors/history-ports.ts';
 import type {
   Activation,
@@ -19,7 +20,7 @@ import type {
 import type { Chat, ChatStatus } from '../../protocol/content.ts';
 import type { ChatId, Epoch, NodeId, OwnerId } from '../../protocol/ids.ts';
 import type { Position } from '../../protocol/position.ts';
-import { commandKey, type ChatRow, type MemoryTables, type StoredMessage } from './memory-tables.ts';
+import { commandKey, toldKey, type ChatRow, type MemoryTables, type StoredMessage } from './memory-tables.ts';
 
 const UNIQUE_VIOLATION = '23505';
 
@@ -57,10 +58,24 @@ export function commit(tables: MemoryTables, intent: CommitIntent): CommitResult
     const { epoch, seq } = intent.retract;
     row.retractions.set(epoch, Math.min(seq, row.retractions.get(epoch) ?? seq));
   }
+  for (const told of intent.heard ?? []) tables.inbox.delete(toldKey({ ...told, chat: intent.chat }));
+  if (intent.tellBelow !== undefined) tellBelow(tables, intent.chat, intent.tellBelow);
   applyPatch(row, intent.patch);
   if (intent.listed) row.chat = { ...row.chat, updated_at: intent.atMs };
   if (intent.listed || intent.fed) feed(tables, row);
   return { outcome: 'committed' };
+}
+
+function tellBelow(tables: MemoryTables, source: ChatId, { kind, position }: TellBelow): void {
+  const below = (above: ChatId): ChatRow[] =>
+    [...tables.chats.values()]
+      .filter(({ chat }) => chat.parent === above)
+      .flatMap((row) => [row, ...below(row.chat.id)]);
+  for (const { chat, turn } of below(source)) {
+    if (turn === null) continue;
+    const told = { chat: chat.id, source, position, kind, turn: turn.id };
+    tables.inbox.set(toldKey(told), tables.inbox.get(toldKey(told)) ?? told);
+  }
 }
 
 function rewound(message: StoredMessage, { from, position }: Rewind): StoredMessage {

@@ -54,6 +54,7 @@ export function schedule(world: World): number {
     const action = random.weighted(ACTIONS);
     clock.after(random.int(0, durationMs), () => act(world, action));
   }
+  for (let i = world.stopsTrees ? 6 : 0; i > 0; i--) clock.after(random.int(500, durationMs), () => stopTree(world));
   world.site.schedule(durationMs);
   scheduleFaults(world, durationMs);
   return durationMs;
@@ -127,7 +128,7 @@ function actOn(
       return;
     }
     case 'stop':
-      void device.stop(chat);
+      void device.stop(chat, { tree: world.stopsTrees });
       return;
     case 'rename':
       void device.rename(chat, `title ${random.int(0, 1_000)}`);
@@ -160,6 +161,18 @@ function actOn(
     default:
       action satisfies never;
   }
+}
+
+/** All of a tree is set to work, and then stopped from its top. */
+function stopTree({ random, clock, tables, devices, chats }: World): void {
+  const below = [...tables.chats.values()].map(({ chat }) => chat).filter(({ parent }) => parent !== null);
+  const known = below.filter(({ id }) => chats.has(id));
+  if (known.length === 0) return;
+  const { root, owner } = random.pick(known);
+  const device = devices.find(({ options, isOpen }) => options.owner === owner && isOpen);
+  if (device === undefined) return;
+  for (const { id } of known.filter((one) => one.root === root)) void device.send(id, 'all of you', 'queue');
+  clock.after(random.pick([100, 500, 2_000]), () => void device.stop(root, { tree: true }));
 }
 
 /** The device is put away, and comes back with its old cursors after a moment or a long time. */

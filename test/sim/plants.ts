@@ -49,6 +49,8 @@ const PLANTS = {
   missingReset: () => ({ patch: swallowResets }),
   /** Text that is to be saved first is shown first. */
   shownUnsaved: () => ({ journal: 'shown', patch: showEarly }),
+  /** What chats below are told, nobody hears. */
+  deaf: () => ({ store: withoutTold }),
   /** A reader that has fallen behind misses the first event when it goes on. */
   pausedLoses: () => ({ host: (host) => ({ ...bound(host), attach: attachWith(host, fromOneLaterWhenBehind) }) }),
   /** A session does not see that its reader takes nothing: it is never paused. */
@@ -170,6 +172,15 @@ export function withoutEpochCheck(store: ChatStore): ChatStore {
     commit: (intent) => {
       const epoch = store.tables.chats.get(intent.chat)?.epoch ?? intent.epoch;
       return store.commit({ ...intent, epoch });
+    },
+  });
+}
+
+function withoutTold(store: ChatStore): ChatStore {
+  return override(store, {
+    due: async (...args) => {
+      const due = await store.due(...args);
+      return due.outcome === 'read' ? { ...due, value: { ...due.value, told: [] } } : due;
     },
   });
 }

@@ -33,6 +33,9 @@ export const START_MS = Date.UTC(2026, 0, 1);
 /** The name of connections that keep no watch. */
 export const PROBE = 'probe';
 
+/** A quarter of the seeds, and none of those that are kept for what they found: those play on as they were. */
+const STOPS_TREES: ReadonlySet<number> = new Set([0, 9, 12, 13]);
+
 /** More chats than a run has. */
 const ROOM = 100;
 
@@ -92,6 +95,8 @@ export class World {
   readonly sent = new Map<CommandId, Sent>();
   /** Chats that somebody knows of, with their owners, in order of creation. */
   readonly chats = new Map<ChatId, OwnerId>();
+  /** Whoever stops a chat stops what runs below it, too. */
+  readonly stopsTrees: boolean;
   readonly #plant: Plant;
   readonly site: Site;
   /** Of the nodes that start from here on. */
@@ -101,6 +106,7 @@ export class World {
 
   constructor({ seed, shape, journal, siteOf, plant = {} }: WorldOptions) {
     this.#plant = plant;
+    this.stopsTrees = STOPS_TREES.has(seed % 16);
     this.random = new SimRandom(seed);
     this.faults = new Faults(this.random.fork(), shape);
     this.settings = drawSettings(this.random.fork(), journal);

@@ -179,7 +179,7 @@ export function activationContract(handle: () => DatabaseHandle): void {
     const quiet = await make({ patch: { status: 'waiting' } });
     const owned = await make({ patch: { status: 'running' } });
     const holder = await giveToOtherNode(raw, owned);
-    const found = async (): Promise<ReadonlySet<ChatId>> => new Set(valueOf(await store.due(NOW_MS, 1_000)));
+    const found = async (): Promise<ReadonlySet<ChatId>> => new Set(valueOf(await store.due(NOW_MS, 1_000)).chats);
     const first = await found();
     for (const chat of [running, stopping, awake]) expect(first.has(chat)).toBe(true);
     for (const chat of [later, quiet, owned]) expect(first.has(chat)).toBe(false);
@@ -199,7 +199,7 @@ export function activationContract(handle: () => DatabaseHandle): void {
       createTaken(store, { owner: one }),
     ]);
     await raw`update chats set status = 'running', owner_node = null where id in ${raw(chats.map(({ chat }) => chat))}`;
-    const next = valueOf(await store.due(NOW_MS, 2));
+    const next = valueOf(await store.due(NOW_MS, 2)).chats;
     const owners = await raw`select distinct owner from chats where id in ${raw([...next])}`;
     expect(new Set(owners.map((row) => row['owner'] as OwnerId))).toEqual(new Set([many, one]));
     await raw`update chats set status = 'waiting' where id in ${raw(chats.map(({ chat }) => chat))}`;

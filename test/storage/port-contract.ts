@@ -24,6 +24,7 @@ import { compactionPort } from './port-compaction.ts';
 import { feedPort } from './port-feed.ts';
 import { forkPort } from './port-fork.ts';
 import { callsPort } from './port-calls.ts';
+import { inboxPort } from './port-inbox.ts';
 import { historyPort } from './port-history.ts';
 
 const STALE = { outcome: 'stale' };
@@ -42,6 +43,7 @@ export function portContract(store: () => ChatStore, give: GiveChat): void {
   otherNodes(store, give);
   historyPort(store);
   callsPort(store);
+  inboxPort(store);
   forkPort(store);
   feedPort(store);
   compactionPort(store);
@@ -361,7 +363,8 @@ function readings(store: () => ChatStore): void {
 
   test('[P12] due: what runs and what has a time that has come, once it is given up', async () => {
     const { chat } = await createTaken(store());
-    const isDue = async (nowMs: number): Promise<boolean> => valueOf(await store().due(nowMs, 1_000)).includes(chat);
+    const isDue = async (nowMs: number): Promise<boolean> =>
+      valueOf(await store().due(nowMs, 1_000)).chats.includes(chat);
     await store().commit(intentOf(chat, 1, { patch: { wakeAtMs: NOW_MS + 50 } }));
     expect(await isDue(NOW_MS + 60)).toBe(false);
     await store().release(chat, epochOf(1), at(1, 1));

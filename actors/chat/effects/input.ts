@@ -9,7 +9,7 @@ import type { Random, ModelDirectory } from '../../ports.ts';
 import type { TurnRecord } from '../../turn-ports.ts';
 import type { CompactionJudgement } from '../compaction/judgement.ts';
 import type { Window } from '../compaction/threshold.ts';
-import type { Draft } from '../draft.ts';
+import type { Draft, StepInput } from '../draft.ts';
 import type { EndedAttempt } from '../ended-attempt.ts';
 import type { Queue } from '../queue.ts';
 import type { Recovered } from '../recovery.ts';
@@ -26,14 +26,12 @@ export type SendInput = {
 };
 
 /** What the effects of one transition draw from; each is there when the machine can ask for it. */
-export type EffectInput = {
+export type EffectInput = StepInput & {
   readonly random: Random;
   readonly deploymentPrompt: string;
   /** The provider of a model, for the ledger. */
   readonly providerOf: (model: string) => string;
   readonly send: SendInput | null;
-  /** Of the command that asked for this; null: of none. */
-  readonly trace: TraceParent | null;
   /** Somebody waits for the chat to rest: nothing new begins behind the turn. */
   readonly restsAfter: boolean;
   /** The node goes down: no step is asked any more. */
@@ -64,6 +62,8 @@ export type EffectInput = {
 export const NO_INPUT = {
   send: null,
   trace: null,
+  tellsBelow: null,
+  heard: null,
   compact: null,
   compaction: null,
   ended: null,
