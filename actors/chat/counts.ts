@@ -58,10 +58,13 @@ export class ActorCounts {
   readonly promptFaults = new Tally<PairingRule>(PAIRING_RULES);
   revivals = 0;
   journalPacks = 0;
+  /** What chats were told by others, and have done. */
+  heard = 0;
 
   /** A step of a chat is in storage: what it said is true from now on, and equal to what the ledger holds. */
   committed(draft: Draft): void {
     this.journalPacks += draft.journal.length;
+    this.heard += draft.heard.length;
     for (const call of draft.calls) if (call.state === 'settled') this.calls.add(call.status);
     for (const limit of draft.limits) this.limits.add(limit);
     for (const opening of draft.attemptsOpened) this.provider(opening.provider).opened += 1;

@@ -188,6 +188,7 @@ export const METRICS = [
     'outcome',
     ({ chats }) => chats.compactions.counts,
   ),
+  counter('parley_told_total', 'What chats were told by chats above them, and have done.', ({ chats }) => chats.heard),
   counter('parley_journal_packs_total', 'Saved packs of streamed text.', ({ chats }) => chats.journalPacks),
   // ------------------------------------------------------------------------------------------- models
   {

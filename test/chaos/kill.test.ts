@@ -10,6 +10,9 @@ import { parseArguments } from './options.ts';
 import { runScenario } from './run.ts';
 import { kill } from './scenarios/kill.ts';
 
+/** About two minutes of them. */
+const FAULTS = 16;
+
 function readHistory(file: string): readonly HistoryRecord[] {
   const lines = readFileSync(file, 'utf8').split('\n').slice(0, -1);
   return lines.map((line) => parseRecord(line) as HistoryRecord);
@@ -34,33 +37,30 @@ test('[P1][P2][P3][P4][P5][P12] kill -9 of one of three nodes while chats stream
     journal: 'batched',
     nodes: null,
     chats: 12,
-    faults: 3,
+    faults: FAULTS,
     seed,
     history,
     say: (line) => console.info(line),
   });
   console.info(JSON.stringify(report));
   expect(report.broken).toEqual([]);
-  expect([report.violations, report.faults]).toEqual([0, 3]);
+  expect([report.violations, report.faults]).toEqual([0, FAULTS]);
 
   // The file holds all of it: the same verdict, and it is no verdict on nothing.
   const records = readHistory(history);
   const { count, looked } = judge(records);
   expect([count, looked]).toEqual([0, report['looked']]);
-  expect(looked).toMatchObject({ clients: 24, chats: 12, freshCompared: 24, answers: 12, faults: 3 });
-  for (const seen of ['twins', 'turnsSaid', 'owners', 'rows'] as const) {
-    expect(looked[seen], seen).toBeGreaterThan(10);
-  }
-  // How many a kill strikes is chance: a node that has just come back has no clients and few chats.
-  for (const struck of ['retractions', 'lostConnections'] as const) {
-    expect(looked[struck], struck).toBeGreaterThan(0);
+  expect(looked).toMatchObject({ clients: 24, chats: 12, freshCompared: 24, answers: 12, faults: FAULTS });
+  // What a single kill strikes is chance: a node that has just come back has no clients and few chats. Many do strike.
+  for (const seen of ['twins', 'turnsSaid', 'owners', 'rows', 'retractions', 'lostConnections'] as const) {
+    expect(looked[seen], seen).toBeGreaterThan(FAULTS);
   }
   // A message that one client was shown and that is not there in the end would have been found.
   const lossy = records.map((one) =>
     one.type === 'page' ? { ...one, messages: one.messages.filter(({ role }) => role !== 'user') } : one,
   );
   expect(judge(lossy).violations.map(({ rule }) => rule)).toContain('a');
-}, 280_000);
+}, 400_000);
 
 describe('[chaos] the command line', () => {
   test.each([
