@@ -140,7 +140,7 @@ export async function joinCluster(parts: JoiningParts): Promise<ClusterNode | nu
       await bus.close();
       throw new StartError(
         `NATS cannot be reached (${bus.lastError ?? 'no answer'}), and another node uses this database. ` +
-          'Start the NATS server, or correct NATS_URL.',
+          'Start the NATS server, or correct NATS_URL and PARLEY_NATS_CA_FILE.',
       );
     }
     logger.warn('NATS cannot be reached: this node serves alone until it can', { detail: bus.lastError });

@@ -5,10 +5,11 @@
 // after some breaks it keeps unsent bytes and prefixes the next session with them. A broken one is thrown away here.
 
 import { connect, type Socket } from 'node:net';
+import { checkServerIdentity, type ConnectionOptions as TlsOptions } from 'node:tls';
 
 import postgres from 'postgres';
 
-import { ConnectionLost, NoConnection, ServerError } from './errors.ts';
+import { ConnectionLost, NoConnection, ServerError, Untrusted } from './errors.ts';
 import type { StoreLimits } from './limits.ts';
 
 /** Where the database is: all of it given, so that nothing is read from the environment. */
@@ -51,7 +52,7 @@ export class Connection {
       database: address.database,
       user: address.user,
       password: () => address.password,
-      ssl: SSL[address.tls],
+      ssl: sslOf(address),
       max: 1,
       idle_timeout: 0,
       max_lifetime: null,
@@ -159,7 +160,14 @@ async function reserve(client: postgres.Sql): Promise<postgres.ReservedSql> {
   return client.reserve();
 }
 
-const SSL = { off: false, encrypted: 'require', verified: 'verify-full' } as const;
+/**
+ * `verified` says the name itself: behind a socket that is there already Node would check the certificate of an address
+ * against `localhost`.
+ */
+function sslOf({ tls, host }: DatabaseAddress): 'require' | TlsOptions | false {
+  if (tls !== 'verified') return tls === 'encrypted' ? 'require' : false;
+  return { checkServerIdentity: (_name, certificate) => checkServerIdentity(host, certificate) };
+}
 
 /** Times are Unix milliseconds, and 8-byte integers numbers, on our side. */
 const TYPES = {
@@ -190,8 +198,12 @@ function sessionSettings(limits: StoreLimits): Record<string, string> {
  */
 export const PLANNER_SETTINGS = { enable_seqscan: 'off' } as const;
 
+/** Codes of OpenSSL for a chain that does not hold, and of Node for another name. */
+const CERTIFICATE_FAULT = /CERT|UNABLE_TO_VERIFY/;
+
 function openError(error: unknown): Error {
   if (error instanceof postgres.PostgresError) return serverError(error);
+  if (error instanceof Error && CERTIFICATE_FAULT.test(codeOf(error))) return new Untrusted(error.message);
   return new NoConnection(`the database cannot be reached: ${codeOf(error)}`);
 }
 

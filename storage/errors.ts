@@ -4,6 +4,7 @@
 export type OpenErrorKind =
   | 'bad_url'
   | 'unreachable'
+  | 'untrusted'
   | 'wrong_password'
   | 'no_such_database'
   | 'permission_denied'
@@ -39,6 +40,9 @@ export class ServerError extends Error {
 export class NoConnection extends Error {
   override readonly name = 'NoConnection';
 }
+
+/** Somebody answers, and cannot show that it is the database: its certificate is not trusted, or of another name. */
+export class Untrusted extends NoConnection {}
 
 /** The connection broke with the answer outstanding: what was sent may have been done, or may yet be. */
 export class ConnectionLost extends Error {

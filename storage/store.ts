@@ -13,7 +13,7 @@ import { create } from './create.ts';
 import { parseDatabaseUrl } from './database-url.ts';
 import { startEmbedded } from './embedded.ts';
 import { StoreCounts } from './counts.ts';
-import { NoConnection, ServerError, StorageError } from './errors.ts';
+import { NoConnection, ServerError, StorageError, Untrusted } from './errors.ts';
 import { feed, feedTops } from './feed.ts';
 import { storeLimits, type StoreLimits } from './limits.ts';
 import { get, list } from './list.ts';
@@ -189,6 +189,14 @@ function sum(counts: readonly number[]): number {
 
 function openError(error: unknown, address: DatabaseAddress): unknown {
   const where = address.path ?? `${address.host}:${address.port}`;
+  if (error instanceof Untrusted) {
+    return new StorageError(
+      'untrusted',
+      `The database at ${where} is not trusted (${error.message}). ` +
+        'Name its authority in NODE_EXTRA_CA_CERTS, or correct the host or sslmode of DATABASE_URL.',
+      error,
+    );
+  }
   if (error instanceof NoConnection) {
     return new StorageError(
       'unreachable',

@@ -3,6 +3,7 @@
 // tries), and nothing is handed to the client while there is no connection, since it would buffer that and then drop it
 // without a word.
 
+import { checkServerIdentity, type ConnectionOptions as TlsOptions } from 'node:tls';
 import { connect, type ConnectionOptions, type NatsConnection } from '@nats-io/transport-node';
 import { assert } from '../../protocol/assert.ts';
 import type { Clock, Log } from '../ports.ts';
@@ -176,6 +177,19 @@ export class NatsBus implements Bus {
   }
 }
 
+/**
+ * The certificate has to be of a server that the configuration names. Behind a socket that is there already Node would
+ * check that of an address against `localhost`.
+ */
+function checkedBy(servers: readonly URL[]): Pick<TlsOptions, 'checkServerIdentity'> {
+  return {
+    checkServerIdentity: (_name, certificate) => {
+      const faults = servers.map(({ hostname }) => checkServerIdentity(hostname.replace(/^\[|\]$/g, ''), certificate));
+      return faults.includes(undefined) ? undefined : faults[0];
+    },
+  };
+}
+
 function optionsOf({ url, name, tls }: NatsSettings): ConnectionOptions {
   const servers = url.split(',').map((one) => new URL(one));
   const [first] = servers;
@@ -187,7 +201,7 @@ function optionsOf({ url, name, tls }: NatsSettings): ConnectionOptions {
     servers: servers.map((server) => server.host),
     name,
     ...credentials,
-    ...(tls === null ? {} : { tls: tls.caFile === null ? {} : { caFile: tls.caFile } }),
+    ...(tls === null ? {} : { tls: { ...checkedBy(servers), ...(tls.caFile === null ? {} : { caFile: tls.caFile }) } }),
     noEcho: false,
     maxReconnectAttempts: -1,
     reconnectTimeWait: RECONNECT_WAIT_MS,

@@ -9,7 +9,8 @@ import { type ChatId, type CommandId, uuidFromBytes, uuidV7 } from '../../protoc
 import { must } from '../../protocol/assert.ts';
 import { systemRandom } from '../../gateway/system-ports.ts';
 import { SocketClient } from '../gateway/support/socket-client.ts';
-import { Issuer, runOpenssl, type SigningKey } from '../support/issuer.ts';
+import { runOpenssl } from '../support/certificate.ts';
+import { Issuer, type SigningKey } from '../support/issuer.ts';
 import { NodeProcess, runNode } from '../support/node-process.ts';
 
 const COOLDOWN_MS = 500;

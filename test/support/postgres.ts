@@ -26,6 +26,7 @@ import { basename, dirname, join } from 'node:path';
 import postgres from 'postgres';
 
 import { assert, must } from '../../protocol/assert.ts';
+import type { Certificate } from './certificate.ts';
 import { freePort } from './port.ts';
 
 export type TestServer = {
@@ -50,6 +51,16 @@ export async function start(): Promise<TestServer> {
   const given = process.env['TEST_DATABASE_URL'];
   if (given !== undefined && given !== '')
     return { url: given, pid: null, restart: null, stop: () => Promise.resolve() };
+  return startOwn({});
+}
+
+export type OwnServerOptions = {
+  /** Absent: it speaks no TLS. Else it takes nobody without. */
+  readonly certificate?: Certificate;
+};
+
+/** Starts a server, whatever TEST_DATABASE_URL says. */
+export async function startOwn({ certificate }: OwnServerOptions): Promise<TestServer> {
   const folder = mkdtempSync(join(reachableTemporaryFolder(), 'parley-postgres-'));
   try {
     chmodSync(folder, 0o755);
@@ -72,8 +83,9 @@ export async function start(): Promise<TestServer> {
       '--no-sync',
     ]);
     const program = join(binaries, 'postgres');
+    const tls = certificate === undefined ? {} : tlsSettings(folder, certificate);
     const up = async (): Promise<Started> => {
-      const server = await launch(program, data, port);
+      const server = await launch(program, data, { ...tls, port: String(port) });
       return { server, guard: guardAgainstOrphans(must(server.pid, 'it was started'), folder), folder };
     };
     let started = await up();
@@ -151,6 +163,22 @@ function prepareData(folder: string): string {
   return join(home, 'data');
 }
 
+/** Copies that the server's user can read, and nobody else. */
+function tlsSettings(folder: string, { keyFile, certificateFile }: Certificate): Readonly<Record<string, string>> {
+  const home = join(folder, 'server');
+  const files = [
+    [join(home, 'key.pem'), readFileSync(keyFile, 'utf8')],
+    [join(home, 'certificate.pem'), readFileSync(certificateFile, 'utf8')],
+    [join(home, 'hba.conf'), 'hostssl all all all scram-sha-256\n'],
+  ] as const;
+  for (const [path, text] of files) {
+    writeFileSync(path, text, { mode: 0o600 });
+    if (isRoot()) chownSync(path, NOBODY, NOBODY);
+  }
+  const [[ssl_key_file], [ssl_cert_file], [hba_file]] = files;
+  return { ssl: 'on', ssl_key_file, ssl_cert_file, hba_file };
+}
+
 function asServerUser(): SpawnOptions {
   const user = isRoot() ? { uid: NOBODY, gid: NOBODY } : {};
   // The environment of the tests may hold PG variables; the server needs none of it.
@@ -169,10 +197,10 @@ async function run(program: string, args: readonly string[]): Promise<void> {
   if (code !== 0) throw new Error(`${basename(program)} failed with ${code}: ${said()}`);
 }
 
-async function launch(program: string, data: string, port: number): Promise<ChildProcess> {
+async function launch(program: string, data: string, given: Readonly<Record<string, string>>): Promise<ChildProcess> {
   const settings = {
+    ...given,
     listen_addresses: '127.0.0.1',
-    port: String(port),
     unix_socket_directories: '',
     max_connections: '120',
     shared_buffers: '32MB',
