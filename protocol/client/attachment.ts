@@ -4,7 +4,8 @@
 // `staging` (pieces of a snapshot are pulled) · `following` · `resting` (a back-off before asking again) · `gone` (the
 // server has no such chat for us) · `refused` (for good). Invariants: the cursor only moves with the state, before
 // anybody is told; at most one attach is on its way; every wait for the server has a deadline; whatever goes wrong is
-// repaired in one way, by attaching again with the cursor (P5), and a row of repairs is spread by back-off.
+// repaired in one way, by attaching again with the cursor (P5), and a row of repairs is spread by back-off. Only a cursor
+// at which resuming did not help, and a second time, is kept back: what is lost then is told without the server.
 //
 // Events are judged by their position alone, in every state: what comes late from an attachment before is dropped as a
 // duplicate, or fits. A gap is acted upon only while following, else the answer that is on its way repairs it.
@@ -20,6 +21,7 @@ import { fullJitterMs } from './backoff.ts';
 import type { ChatState } from './chat-state.ts';
 import type { ClientClock, ClientRandom } from './environment.ts';
 import { CLIENT_LIMITS } from './limits.ts';
+import { withLossTold } from './lost-text.ts';
 import { applyEvent, type Applied, type SkippedEvent } from './reducer.ts';
 import { applyPiece, applyResumed, discardStaging, type SnapshotApplied } from './snapshot.ts';
 
@@ -58,8 +60,12 @@ export class Attachment {
   /** Repairs in a row: how far the back-off has come. */
   #repairs = 0;
   #repairedAtMs = -Infinity;
-  /** Where the server resumed us and nothing has fitted since: the next attach does without the cursor. */
-  #resumedAt: Position | null = null;
+  /** The server resumed us at the cursor, and nothing has said since that it is the right one. */
+  #isUnproven = false;
+  /** How often that ended with a loss. It is about this cursor: neither a refusal nor another connection takes it back. */
+  #vainResumes = 0;
+  /** What was asked for last goes without the cursor that there is: the answer cannot say what was taken back. */
+  #isBlind = false;
   /** Heartbeats since the last sign of this chat. */
   #silentBeats = 0;
 
@@ -98,7 +104,7 @@ export class Attachment {
     const { kind } = this.#phase;
     if (kind !== 'detached' && kind !== 'gone' && kind !== 'refused') return;
     this.#repairs = 0;
-    this.#resumedAt = null;
+    this.#trust();
     if (isLive) this.#ask();
     else this.#enter({ kind: 'offline' });
   }
@@ -121,7 +127,7 @@ export class Attachment {
     const { kind } = this.#phase;
     if (kind === 'detached' || kind === 'gone' || kind === 'refused') return;
     // That the connection was lost says nothing against the cursor.
-    this.#resumedAt = null;
+    this.#isUnproven = false;
     this.#state = discardStaging(this.#state);
     this.#enter({ kind: 'offline' });
   }
@@ -157,6 +163,7 @@ export class Attachment {
     this.#silentBeats = 0;
     const cursor = this.#state.position;
     if (cursor === null || comparePositions(position, cursor) !== 0) this.#repair();
+    else this.#trust();
   }
 
   #apply(positioned: PositionedEvent | SkippedEvent): void {
@@ -164,7 +171,7 @@ export class Attachment {
     switch (applied.outcome) {
       case 'applied':
         this.#state = applied.state;
-        this.#resumedAt = null;
+        this.#trust();
         this.#options.onChange();
         if (positioned.event !== null) this.#options.onEvent(positioned);
         return;
@@ -182,16 +189,20 @@ export class Attachment {
     switch (frame.outcome) {
       case 'resumed': {
         if (!this.#accept(applyResumed(this.#state, frame.position))) return;
-        this.#resumedAt = this.#state.position;
+        this.#isUnproven = true;
         this.#enter({ kind: 'following' });
         return this.#options.onAttached();
       }
-      case 'snapshot':
-        if (!this.#accept(applyPiece(this.#state, frame.position, frame.piece))) return;
-        this.#resumedAt = null;
+      case 'snapshot': {
+        const before = this.#state;
+        if (!this.#accept(applyPiece(before, frame.position, frame.piece))) return;
         if (!frame.piece.last) return this.#pull();
+        if (this.#isBlind) this.#state = withLossTold(before, this.#state);
+        this.#isBlind = false;
+        this.#trust();
         this.#enter({ kind: 'following' });
         return this.#options.onAttached();
+      }
       case 'gone':
         this.#state = discardStaging(this.#state);
         return this.#enter({ kind: 'gone' });
@@ -206,13 +217,15 @@ export class Attachment {
       this.#state = result.state;
       return true;
     }
+    // Only a server that hears of the cursor can disown it.
+    if (this.#isBlind && result.outcome === 'stale') this.#vainResumes = 0;
     this.#rest(null);
     return false;
   }
 
   #onRefused(error: ErrorBody): void {
     // It says nothing against the cursor, which is needed to hear of text that a crash took back.
-    this.#resumedAt = null;
+    this.#isUnproven = false;
     if (error.code === 'token_expired') this.#options.refreshCredential();
     // `not_attached` answers a pull that the server has no snapshot for: that one is lost, the chat is not.
     if (error.retry !== 'never' || error.code === 'not_attached') this.#rest(error);
@@ -223,10 +236,10 @@ export class Attachment {
 
   #ask(): void {
     const cursor = this.#state.position;
-    const suspect = cursor !== null && this.#resumedAt !== null && comparePositions(cursor, this.#resumedAt) === 0;
-    this.#resumedAt = null;
+    this.#isBlind = cursor !== null && this.#vainResumes >= CLIENT_LIMITS.vainResumesMax;
+    this.#isUnproven = false;
     this.#silentBeats = 0;
-    const sent = this.#options.send({ op: 'attach', chat: this.#chat, cursor: suspect ? null : cursor });
+    const sent = this.#options.send({ op: 'attach', chat: this.#chat, cursor: this.#isBlind ? null : cursor });
     if (sent) this.#enter({ kind: 'attaching', cancel: this.#answerDeadline() });
     else this.#enter({ kind: 'offline' });
   }
@@ -242,6 +255,7 @@ export class Attachment {
 
   /** Something is missing: at once for the first time in a while, else after a back-off. */
   #repair(): void {
+    if (this.#isUnproven) this.#vainResumes += 1;
     if (this.#options.clock.nowMs() - this.#repairedAtMs > CLIENT_LIMITS.repairQuietMs) {
       this.#repairedAtMs = this.#options.clock.nowMs();
       this.#repairs = 0;
@@ -256,6 +270,12 @@ export class Attachment {
     const delayMs = (error?.retry_after_ms ?? 0) + fullJitterMs(this.#repairs, random);
     this.#repairs += 1;
     this.#enter({ kind: 'resting', cancel: clock.after(delayMs, () => this.#ask()) });
+  }
+
+  /** The cursor is right, or is another one. */
+  #trust(): void {
+    this.#isUnproven = false;
+    this.#vainResumes = 0;
   }
 
   #enter(next: Phase): void {

@@ -43,6 +43,8 @@ export const CLIENT_LIMITS = {
   attachTimeoutMs: 30_000,
   /** Repairs of an attachment that lie further apart than this are no row: the next one happens at once. */
   repairQuietMs: 30_000,
+  /** Losses right behind `resumed` at one cursor: the next attach does without it, or it would be resumed for ever. */
+  vainResumesMax: 2,
   /** Heartbeats without a word of a chat, and no event of it between them: its attachment was lost. */
   silentBeatsMax: 2,
   /** Chats whose state is kept; the one that was used longest ago and is neither attached nor watched is forgotten. */

@@ -3,10 +3,10 @@
 import { describe, expect, test } from 'vitest';
 import { errorBody } from '../../protocol/errors.ts';
 import type { PositionedEvent } from '../../protocol/events.ts';
-import type { ChatHandle } from '../../protocol/client/chat-handle.ts';
 import { CLIENT_LIMITS } from '../../protocol/client/limits.ts';
 import { LIMITS } from '../../protocol/limits.ts';
-import { FakeServer, type FakeSocket } from './fake-server.ts';
+import { attached, reconnect, text } from './chat-stage.ts';
+import { FakeServer } from './fake-server.ts';
 import { mustUuid } from './ids.ts';
 import { at, CHAT, chatValue, delta, event, head, resumed, snapshot, streaming, userMessage } from './wire.ts';
 
@@ -166,33 +166,6 @@ describe('[P5] losses are noticed and repaired', () => {
     }
     expect(attaches).toBeGreaterThan(15);
     expect(attaches).toBeLessThan(40);
-    server.client.close();
-  });
-
-  test('[P5] resumed, then refused: the next attach has the cursor, to hear what a crash has taken back', async () => {
-    const { server, socket } = await attached();
-    socket.take('attach');
-    socket.push(streaming(at(1, 5), 'Hello'));
-    const second = await reconnect(server);
-    second.take('attach');
-    second.push(resumed(at(1, 5)));
-    second.push({ op: 'refused', chat: CHAT, error: errorBody('unavailable', undefined, 1_000) });
-    await server.clock.advance(5_000);
-    expect(second.take('attach').cursor).toEqual(at(1, 5));
-    server.client.close();
-  });
-
-  test('[P5] resumed without anything that fits: the next attach does without the cursor', async () => {
-    const { server, socket, chat } = await attached();
-    socket.take('attach');
-    socket.push(streaming(at(1, 5), 'Hello'));
-    socket.push(delta(at(1, 6), 9, 'lost'));
-    expect(socket.take('attach').cursor).toEqual(at(1, 5));
-    socket.push(resumed(at(1, 6)), delta(at(1, 6), 9, 'lost'));
-    await server.clock.advance(1_000);
-    expect(socket.take('attach').cursor).toBeNull();
-    socket.push(streaming(at(1, 6), 'Hello …lost'));
-    expect(text(chat)).toBe('Hello …lost');
     server.client.close();
   });
 
@@ -409,29 +382,11 @@ describe('[client] handles', () => {
   });
 });
 
-async function attached(): Promise<{ server: FakeServer; socket: FakeSocket; chat: ChatHandle }> {
-  const server = new FakeServer();
-  const socket = await server.live();
-  const chat = server.client.chat(CHAT);
-  chat.attach();
-  return { server, socket, chat };
-}
-
-async function reconnect(server: FakeServer): Promise<FakeSocket> {
-  server.socket.cut();
-  await server.clock.advance(10_000);
-  return server.welcome();
-}
-
 async function beating(server: FakeServer, ms: number): Promise<void> {
   for (let leftMs = ms; leftMs > 0; leftMs -= 1_000) {
     await server.clock.advance(1_000);
     server.socket.push({ op: 'heartbeat', nowMs: server.clock.nowMs(), positions: [] });
   }
-}
-
-function text(chat: ChatHandle): string | undefined {
-  return chat.state.turn?.blocks[0]?.text;
 }
 
 /** A message in its wire form. */
