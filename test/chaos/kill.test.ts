@@ -11,7 +11,7 @@ import { runScenario } from './run.ts';
 import { kill } from './scenarios/kill.ts';
 
 /** About two minutes of them. */
-const FAULTS = 16;
+const FAULTS = 22;
 
 function readHistory(file: string): readonly HistoryRecord[] {
   const lines = readFileSync(file, 'utf8').split('\n').slice(0, -1);
