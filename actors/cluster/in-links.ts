@@ -177,13 +177,12 @@ export class InLinks {
   #askAgain(following: Following, nowMs: number): void {
     const { mirror, askedMs } = following;
     const link = this.#byPeer.get(mirror.peer);
-    // One that is only beginning is given up by whoever began it.
-    if (askedMs === null || mirror.log === null || link?.following.get(mirror.id) !== following) return;
+    if (askedMs === null || link?.following.get(mirror.id) !== following) return;
     if (nowMs - askedMs <= CLUSTER_LIMITS.followTryMs) return;
     this.#parts.counts.limits.add('followTryMs');
     link.following.delete(mirror.id);
     this.#release(link, mirror.id);
-    this.#ask(following, mirror.log.top);
+    this.#ask(following, mirror.log?.top ?? null);
   }
 
   /** Over the link to the owner; a new one when there is none. */

@@ -26,7 +26,7 @@ export const CLUSTER_LIMITS = {
   openingBytes: 16 * 1024 * KIB,
   /** Of the ring, what a mirror that begins gets without being asked: whoever comes next may resume from it. */
   ringAheadBytes: 64 * KIB,
-  /** How long a mirror that goes on waits for the answer of its owner before it asks again. */
+  /** How long a mirror waits for the answer of its owner before it asks again: an owner that has just taken many over is busy. */
   followTryMs: 3_000,
   /** How long a mirror waits for its owner, that is not known to be dead, to be heard of again. */
   mirrorWaitMs: 10_000,
@@ -34,8 +34,8 @@ export const CLUSTER_LIMITS = {
   calls: 20_000,
   /** How long one try of a call waits. The next one has the same id, and may go to another node. */
   callTryMs: 1_500,
-  /** How long an attach waits for a mirror to begin, before the owner is looked for anew. */
-  openMs: 1_500,
+  /** How long an attach waits for a mirror to begin at an owner that is heard of, before the owner is looked for anew. */
+  openMs: 6_000,
   /** How long a command, an attach or a query looks for the owner of its chat, over all tries. */
   routeMs: 8_000,
   /** First wait between two tries; it doubles up to the ceiling. */

@@ -189,11 +189,13 @@ export class RoutingHost implements ChatHost {
     },
   ): Promise<Attached | Elsewhere> {
     const { viewer, chat, cursor, follower } = asked;
-    const { inLinks } = this.#parts.incarnation();
+    const { inLinks, members } = this.#parts.incarnation();
     const known = inLinks.mirrorOf(chat);
     const mirror = known ?? inLinks.follow(target, viewer, chat, cursor);
     if (mirror === null) return { outcome: 'refused', error: errorBody('unavailable', 'too many chats', 1_000) };
-    const opened = await this.#until(mirror, CLUSTER_LIMITS.openMs, () => mirror.log !== null);
+    // Giving up on an owner that is only busy would throw away what it is about to send, and ask it for more.
+    const isSo = (): boolean => mirror.log !== null || !members.isReachable(mirror.peer);
+    const opened = (await this.#until(mirror, CLUSTER_LIMITS.openMs, isSo)) && mirror.log !== null;
     const { log, end } = mirror;
     if (end !== null) {
       // What the owner said is for whom it was asked: another viewer asks for themselves.
@@ -272,7 +274,7 @@ export class RoutingHost implements ChatHost {
       if (isSo()) return true;
       const leftMs = deadlineMs - clock.nowMs();
       if (leftMs <= 0 || mirror.end !== null) return false;
-      await this.#atMost(mirror.changed(), leftMs);
+      await this.#atMost(mirror.changed(), Math.min(leftMs, CLUSTER_LIMITS.beatMs));
     }
   }
 

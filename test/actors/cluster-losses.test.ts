@@ -11,6 +11,26 @@ import { besides, comesToRest, detach, FOLLOW, kindOf, loses, streaming, TAKEN, 
 import { ADA, ClusterStage } from './cluster-stage.ts';
 
 describe('a mirror', () => {
+  test('[P4] an owner that is slow to answer is waited for, and asked once', async () => {
+    const stage = await ClusterStage.of(2);
+    const chat = await stage.create();
+    const [owner, other] = [stage.node(0), stage.node(1)];
+    for (const { cluster } of stage.nodes) cluster.isMine = () => true;
+    await stage.until(owner.host.command(ADA, stage.renameOf(chat)));
+    const followHere = owner.host.followHere.bind(owner.host);
+    owner.host.followHere = async (...asked) => {
+      await new Promise<void>((resolve) => void stage.clock.after(CLUSTER_LIMITS.followTryMs - 500, resolve));
+      return followHere(...asked);
+    };
+    let asked = 0;
+    stage.hub.onTheWay = (_subject, bytes) => {
+      if (kindOf(bytes) === FOLLOW) asked += 1;
+      return true;
+    };
+    const reader = await stage.until(other.follow(chat));
+    expect([reader.attached?.outcome, asked]).toEqual(['snapshot', 1]);
+  });
+
   test('[P4] the chat was given up in order while its link was broken: its readers go on in the next epoch', async () => {
     const scene = await streaming(2, { passivateAfterMs: 1_000 });
     const { stage, chat, owner, other, near, far } = scene;
