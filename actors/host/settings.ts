@@ -39,8 +39,8 @@ export const HOST_LIMITS = {
   restHeldMs: 2_000,
   /** Between two looks, among other nodes, for actors whose epoch is over. */
   overtakenEveryMs: 15_000,
-  /** Running or due chats taken over in one scan. */
-  dueBatch: 100,
+  /** Running or due chats taken over in one scan; those of the next one wait until all of these are loaded. */
+  dueBatch: 500,
   dueEveryMs: 30_000,
   /** Until the next scan when storage could not answer the last one. */
   dueAgainMs: 1_000,
