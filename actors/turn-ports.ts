@@ -26,8 +26,11 @@ export type TurnRecord = {
   readonly retry: { readonly error: ErrorBody; readonly atMs: number; readonly delayMs: number } | null;
   /** Where the latest attempt was opened (its `step started`); absent before the first one. */
   readonly openedAt?: Position;
-  /** Of the latest attempt. Absent: `batched`. */
-  readonly journal?: JournalMode;
+  /**
+   * `openedAt` of the latest attempt whose text is shown once it is saved: of another one when this differs, since a node of
+   * a version before knows nothing of it.
+   */
+  readonly shownFrom?: Position;
   /** Recoveries of this turn so far: bounded, with the reason `chat_crashed` at its end. */
   readonly recoveries: number;
   /** The limit of steps is reached: this one may call no tool, and is the last. */

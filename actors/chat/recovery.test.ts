@@ -119,4 +119,18 @@ describe('recoveredFrom', () => {
   it('[P5] without a pack everything of the epoch before is void', () => {
     expect(recoveredFrom(record({}), null).retract).toEqual({ epoch: 3, seq: 0 });
   });
+
+  it('[P5] nothing is void where all was saved before it was shown, unless a node that does not know of that went on', () => {
+    const openedAt = { epoch: 3 as Epoch, seq: 5 };
+    const turn = { ...TURN, openedAt };
+    const saved = recoveredFrom(
+      record({ turn: { ...turn, shownFrom: { ...openedAt } }, journal: [pack(1, {})] }),
+      null,
+    );
+    expect(saved.retract).toBeNull();
+    const before = { epoch: 3 as Epoch, seq: 2 };
+    const wentOn = recoveredFrom(record({ turn: { ...turn, shownFrom: before }, journal: [pack(1, {})] }), null);
+    expect(wentOn.retract).toEqual({ epoch: 3, seq: 10 });
+    expect(recoveredFrom(record({ turn: { ...turn, shownFrom: before } }), null).retract).toEqual({ epoch: 3, seq: 6 });
+  });
 });

@@ -3,10 +3,10 @@
 import type { BlockType, CallName, Part, Usage } from '../../protocol/content.ts';
 import { callField, partOfBlock } from '../../protocol/parts.ts';
 import type { Epoch } from '../../protocol/ids.ts';
-import type { Position } from '../../protocol/position.ts';
+import { comparePositions, type Position } from '../../protocol/position.ts';
 import { utf8Length } from '../../protocol/text.ts';
 import type { ChatRecord, ModelBinding } from '../ports.ts';
-import type { AttemptOpening, JournalPack } from '../turn-ports.ts';
+import type { AttemptOpening, JournalPack, TurnRecord } from '../turn-ports.ts';
 import type { ResumedBlock, ResumedRun } from '../background-run.ts';
 import { estimatedUsage } from './ended-attempt.ts';
 import type { Found } from './machine.ts';
@@ -53,7 +53,7 @@ export function recoveredFrom(record: ChatRecord, binding: Pick<ModelBinding, 'c
   return {
     openAttempts: record.openAttempts,
     parts,
-    retract: record.turn?.journal === 'shown' ? null : (packs.at(-1)?.position ?? shownBehind(record)),
+    retract: isShownSaved(record.turn) ? null : (packs.at(-1)?.position ?? shownBehind(record)),
     usage,
     costMicros: binding?.cost(usage) ?? null,
     resume: binding === null ? null : resumedRun(record),
@@ -74,6 +74,12 @@ function resumedRun(record: ChatRecord): ResumedRun | null {
 function packsOf({ openAttempts, journal }: ChatRecord): readonly JournalPack[] {
   const open = openAttempts.at(-1);
   return journal.filter((pack) => pack.step === open?.step && pack.attempt === open.attempt);
+}
+
+/** Of its latest attempt nothing was shown that was not saved. */
+function isShownSaved(turn: TurnRecord | null): boolean {
+  const { openedAt, shownFrom } = turn ?? {};
+  return openedAt !== undefined && shownFrom !== undefined && comparePositions(openedAt, shownFrom) === 0;
 }
 
 /**

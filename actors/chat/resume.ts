@@ -7,7 +7,7 @@ import type { Position } from '../../protocol/position.ts';
 import { sliceUtf8 } from '../../protocol/text.ts';
 import type { ResumedBlock } from '../background-run.ts';
 import type { ChatRecord, ModelDirectory } from '../ports.ts';
-import type { JournalEntry, JournalMode } from '../turn-ports.ts';
+import type { JournalEntry, JournalMode, TurnRecord } from '../turn-ports.ts';
 import type { Draft } from './draft.ts';
 import type { Recovered } from './recovery.ts';
 import { CHAT_LIMITS } from './settings.ts';
@@ -27,6 +27,11 @@ export function giveUpRuns({ openAttempts }: ChatRecord, models: ModelDirectory)
   }
 }
 
+/** The turn with its latest attempt opened there. */
+export function openedTurn(turn: TurnRecord, openedAt: Position, journal: JournalMode): TurnRecord {
+  return { ...turn, openedAt, ...(journal === 'shown' ? { shownFrom: openedAt } : {}) };
+}
+
 /** The same attempt of the same step goes on; nothing is settled. */
 export function resumeAttempt(draft: Draft, recovered: Recovered, journal: JournalMode): void {
   const { blocks, cursor } = must(recovered.resume, 'the machine found an attempt that runs on');
@@ -35,7 +40,8 @@ export function resumeAttempt(draft: Draft, recovered: Recovered, journal: Journ
   draft.retract = recovered.retract;
   draft.clearJournal = true;
   const openedAt = draft.push({ kind: 'step', type: 'started', turn: id, step, attempt });
-  draft.change({ turn: { ...turn, retry: null, openedAt, journal, recoveries: turn.recoveries + 1 } });
+  const taken = { ...turn, retry: null, recoveries: turn.recoveries + 1 };
+  draft.change({ turn: openedTurn(taken, openedAt, journal) });
   let position = openedAt;
   for (const [index, block] of blocks.entries()) position = showBlock(draft, { step, index, block });
   if (cursor === null || blocks.length === 0) return;

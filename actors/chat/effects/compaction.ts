@@ -14,6 +14,7 @@ import type { Draft } from '../draft.ts';
 import type { EffectName } from '../effect-names.ts';
 import { turnOf, wirePosition, type Effect, type EffectInput } from './input.ts';
 import { STEP_LIMIT_NOTE } from '../prompt.ts';
+import { openedTurn } from '../resume.ts';
 import { addRow, keepNote } from './messages.ts';
 import { endTurn, openAside, startTurn } from './turn.ts';
 
@@ -113,7 +114,8 @@ function openCompaction(draft: Draft, input: EffectInput, source: CompactionSour
     context_tokens: contextTokens,
     context_limit_tokens: input.windowOf(turn.model).contextWindow,
   });
-  draft.change({ turn: { ...turn, retry: null, openedAt, compaction: record } });
+  const opened = openedTurn(turn, openedAt, input.settings.journal);
+  draft.change({ turn: { ...opened, retry: null, compaction: record } });
   if (running.kind === 'summary') {
     const attempt = { purpose: 'compaction', attempt: running.tries, model: turn.model } as const;
     draft.change({ attempt: openAside(draft, input, attempt) });

@@ -12,6 +12,7 @@ import type { Draft } from '../draft.ts';
 import type { EndedAttempt } from '../ended-attempt.ts';
 import type { EffectName } from '../effect-names.ts';
 import { systemPrompt } from '../prompt.ts';
+import { openedTurn } from '../resume.ts';
 import { endedOf, sendOf, setModel, turnOf, wirePosition, type Effect, type EffectInput } from './input.ts';
 import { titleRequestText } from '../title.ts';
 import { acceptMessage, keepMessage } from './messages.ts';
@@ -139,8 +140,7 @@ function openAttempt(draft: Draft, input: EffectInput): void {
     if (draft.state.toolsHash !== null) draft.push({ kind: 'fork', reason: 'tools' });
     draft.change({ toolsHash: input.toolsHash });
   }
-  const { journal } = input.settings;
-  draft.change({ turn: { ...turn, openedAt: draft.nextPosition(), journal }, attempt: opening });
+  draft.change({ turn: openedTurn(turn, draft.nextPosition(), input.settings.journal), attempt: opening });
   if (draft.state.fixedSystem === null) {
     draft.change({ fixedSystem: systemPrompt(input.deploymentPrompt, draft.state.systemPrompt) });
   }
