@@ -9,15 +9,18 @@ import { MemoryNodes } from './memory-nodes.ts';
 import { SimRandom } from './random.ts';
 import type { Plant } from './world.ts';
 
+/** Longer than anything in a run is waited for, and short enough for what a run lingers for behind it. */
+const FOR_EVER_MS = 600_000;
+
 export const CLUSTER_PLANTS = {
   /** Whatever comes on a link is taken for what comes next. */
   holesPass: () => ({ patch: () => both(holesPassLinks(), holesPassMirrors()) }),
   /** A node is not told that it was declared dead. */
   deadUntold: () => ({ patch: renewTheDead }),
   /** What a mirror asks that goes on is asked once. */
-  asksOnce: () => ({ patch: () => withLimit('followTryMs', Number.POSITIVE_INFINITY) }),
+  asksOnce: () => ({ patch: () => withLimit('followTryMs', FOR_EVER_MS) }),
   /** Nobody minds that a link is silent. */
-  silencePasses: () => ({ patch: () => withLimit('silentMs', Number.POSITIVE_INFINITY) }),
+  silencePasses: () => ({ patch: () => withLimit('silentMs', FOR_EVER_MS) }),
   /** A command that is tried again at its owner is another one to it. */
   triesAnew: () => ({ patch: renameSecondTries }),
 } as const satisfies Record<string, () => Plant>;
