@@ -166,7 +166,11 @@ async function reserve(client: postgres.Sql): Promise<postgres.ReservedSql> {
  */
 function sslOf({ tls, host }: DatabaseAddress): 'require' | TlsOptions | false {
   if (tls !== 'verified') return tls === 'encrypted' ? 'require' : false;
-  return { checkServerIdentity: (_name, certificate) => checkServerIdentity(host, certificate) };
+  return {
+    // A variable of the environment could switch it off.
+    rejectUnauthorized: true,
+    checkServerIdentity: (_name, certificate) => checkServerIdentity(host, certificate),
+  };
 }
 
 /** Times are Unix milliseconds, and 8-byte integers numbers, on our side. */

@@ -93,6 +93,11 @@ test.each([
     /not trusted \(self-signed certificate\).*NODE_EXTRA_CA_CERTS.*DATABASE_URL/,
   ],
   [
+    'by nobody it trusts, though the environment would switch the check off,',
+    () => ({ DATABASE_URL: databaseUrl('verify-full'), NODE_TLS_REJECT_UNAUTHORIZED: '0' }),
+    /not trusted \(self-signed certificate\).*NODE_EXTRA_CA_CERTS.*DATABASE_URL/,
+  ],
+  [
     'by another name than the certificate has',
     () => ({ DATABASE_URL: databaseUrl('verify-full', '127.0.0.1'), ...trusting() }),
     /not trusted \(.*127\.0\.0\.1.*\).*DATABASE_URL/,
